@@ -1,0 +1,40 @@
+"""Generate `sdk/python/starflow/v1` from `protos/`; run by `make proto`.
+
+The proto path `starflow/v1` is the Python package `starflow.v1`, so the generated
+imports are true as they stand.
+"""
+
+import sys
+from importlib import resources
+from pathlib import Path
+
+from grpc_tools import protoc
+
+ROOT = Path(__file__).parents[1]
+PROTOS = ROOT / "protos"
+OUT = ROOT / "sdk/python"
+
+
+def run_protoc(files: list[str], *plugins: str) -> None:
+    """Run protoc over *files* with the given output options; exit if it fails."""
+    well_known = resources.files("grpc_tools") / "_proto"
+    arguments = ["protoc", f"-I{PROTOS}", f"-I{well_known}", *plugins, *files]
+    if protoc.main(arguments) != 0:
+        sys.exit("protoc failed")
+
+
+def main() -> None:
+    """Replace everything that is generated."""
+    package = OUT / "starflow/v1"
+    package.mkdir(parents=True, exist_ok=True)
+    for old in package.glob("*_pb2*"):
+        old.unlink()
+    files = sorted(str(p.relative_to(PROTOS)) for p in PROTOS.rglob("*.proto"))
+    run_protoc(files, f"--python_out={OUT}", f"--pyi_out={OUT}")
+    # Only these have services; for the others the plugin writes empty modules.
+    services = [f for f in files if f.endswith("_service.proto")]
+    run_protoc(services, f"--grpc_python_out={OUT}", f"--mypy_grpc_out={OUT}")
+
+
+if __name__ == "__main__":
+    main()

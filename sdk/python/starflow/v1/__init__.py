@@ -1,0 +1,1 @@
+"""Generated from protos/starflow/v1 by `make proto`."""

@@ -1,0 +1,247 @@
+from google.protobuf import duration_pb2 as _duration_pb2
+from starflow.v1 import event_pb2 as _event_pb2
+from starflow.v1 import failure_pb2 as _failure_pb2
+from starflow.v1 import payload_pb2 as _payload_pb2
+from starflow.v1 import run_pb2 as _run_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class RunIdConflictPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_ID_CONFLICT_POLICY_UNSPECIFIED: _ClassVar[RunIdConflictPolicy]
+    RUN_ID_CONFLICT_POLICY_ATTACH_SAME: _ClassVar[RunIdConflictPolicy]
+    RUN_ID_CONFLICT_POLICY_ATTACH_ANY: _ClassVar[RunIdConflictPolicy]
+    RUN_ID_CONFLICT_POLICY_FAIL: _ClassVar[RunIdConflictPolicy]
+
+class WaitUntil(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_UNTIL_UNSPECIFIED: _ClassVar[WaitUntil]
+    WAIT_UNTIL_FINISHED_OR_YIELDED: _ClassVar[WaitUntil]
+    WAIT_UNTIL_FINISHED: _ClassVar[WaitUntil]
+
+class SignalDisposition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SIGNAL_DISPOSITION_UNSPECIFIED: _ClassVar[SignalDisposition]
+    SIGNAL_DISPOSITION_RESUMED: _ClassVar[SignalDisposition]
+    SIGNAL_DISPOSITION_KEPT: _ClassVar[SignalDisposition]
+    SIGNAL_DISPOSITION_DUPLICATE: _ClassVar[SignalDisposition]
+
+class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEVERITY_UNSPECIFIED: _ClassVar[Severity]
+    SEVERITY_ERROR: _ClassVar[Severity]
+    SEVERITY_WARNING: _ClassVar[Severity]
+
+class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DURABILITY_UNSPECIFIED: _ClassVar[Durability]
+    DURABILITY_MEMORY: _ClassVar[Durability]
+    DURABILITY_PROCESS: _ClassVar[Durability]
+    DURABILITY_DISK: _ClassVar[Durability]
+RUN_ID_CONFLICT_POLICY_UNSPECIFIED: RunIdConflictPolicy
+RUN_ID_CONFLICT_POLICY_ATTACH_SAME: RunIdConflictPolicy
+RUN_ID_CONFLICT_POLICY_ATTACH_ANY: RunIdConflictPolicy
+RUN_ID_CONFLICT_POLICY_FAIL: RunIdConflictPolicy
+WAIT_UNTIL_UNSPECIFIED: WaitUntil
+WAIT_UNTIL_FINISHED_OR_YIELDED: WaitUntil
+WAIT_UNTIL_FINISHED: WaitUntil
+SIGNAL_DISPOSITION_UNSPECIFIED: SignalDisposition
+SIGNAL_DISPOSITION_RESUMED: SignalDisposition
+SIGNAL_DISPOSITION_KEPT: SignalDisposition
+SIGNAL_DISPOSITION_DUPLICATE: SignalDisposition
+SEVERITY_UNSPECIFIED: Severity
+SEVERITY_ERROR: Severity
+SEVERITY_WARNING: Severity
+DURABILITY_UNSPECIFIED: Durability
+DURABILITY_MEMORY: Durability
+DURABILITY_PROCESS: Durability
+DURABILITY_DISK: Durability
+
+class RunRequest(_message.Message):
+    __slots__ = ("namespace", "run_id", "script", "script_hash", "input", "conflict_policy", "allow_unregistered", "wait", "wait_until")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    SCRIPT_HASH_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_UNREGISTERED_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    WAIT_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    script: str
+    script_hash: str
+    input: _payload_pb2.Payload
+    conflict_policy: RunIdConflictPolicy
+    allow_unregistered: bool
+    wait: _duration_pb2.Duration
+    wait_until: WaitUntil
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., script: _Optional[str] = ..., script_hash: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., conflict_policy: _Optional[_Union[RunIdConflictPolicy, str]] = ..., allow_unregistered: bool = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_until: _Optional[_Union[WaitUntil, str]] = ...) -> None: ...
+
+class RunResponse(_message.Message):
+    __slots__ = ("run", "created")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    created: bool
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ..., created: bool = ...) -> None: ...
+
+class GetRunRequest(_message.Message):
+    __slots__ = ("namespace", "run_id", "view", "wait", "wait_until")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    WAIT_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    view: _run_pb2.RunView
+    wait: _duration_pb2.Duration
+    wait_until: WaitUntil
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., view: _Optional[_Union[_run_pb2.RunView, str]] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_until: _Optional[_Union[WaitUntil, str]] = ...) -> None: ...
+
+class GetRunResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
+
+class SignalRequest(_message.Message):
+    __slots__ = ("namespace", "run_id", "signal_id", "output", "failure", "only_if_waiting")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    ONLY_IF_WAITING_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    signal_id: str
+    output: _payload_pb2.Payload
+    failure: _failure_pb2.Failure
+    only_if_waiting: bool
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., signal_id: _Optional[str] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., only_if_waiting: bool = ...) -> None: ...
+
+class SignalResponse(_message.Message):
+    __slots__ = ("disposition", "resume_version")
+    DISPOSITION_FIELD_NUMBER: _ClassVar[int]
+    RESUME_VERSION_FIELD_NUMBER: _ClassVar[int]
+    disposition: SignalDisposition
+    resume_version: int
+    def __init__(self, disposition: _Optional[_Union[SignalDisposition, str]] = ..., resume_version: _Optional[int] = ...) -> None: ...
+
+class GetEventsRequest(_message.Message):
+    __slots__ = ("namespace", "run_id", "from_version", "limit", "follow", "types", "omit_payloads")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    OMIT_PAYLOADS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    from_version: int
+    limit: int
+    follow: bool
+    types: _containers.RepeatedScalarFieldContainer[_event_pb2.EventType]
+    omit_payloads: bool
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., from_version: _Optional[int] = ..., limit: _Optional[int] = ..., follow: bool = ..., types: _Optional[_Iterable[_Union[_event_pb2.EventType, str]]] = ..., omit_payloads: bool = ...) -> None: ...
+
+class GetEventsResponse(_message.Message):
+    __slots__ = ("events", "next_version", "state")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
+    next_version: int
+    state: _run_pb2.RunState
+    def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., next_version: _Optional[int] = ..., state: _Optional[_Union[_run_pb2.RunState, str]] = ...) -> None: ...
+
+class Diagnostic(_message.Message):
+    __slots__ = ("severity", "code", "message", "line", "column", "hint")
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    severity: Severity
+    code: str
+    message: str
+    line: int
+    column: int
+    hint: str
+    def __init__(self, severity: _Optional[_Union[Severity, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., hint: _Optional[str] = ...) -> None: ...
+
+class ValidateScriptRequest(_message.Message):
+    __slots__ = ("namespace", "script")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    script: str
+    def __init__(self, namespace: _Optional[str] = ..., script: _Optional[str] = ...) -> None: ...
+
+class ValidateScriptResponse(_message.Message):
+    __slots__ = ("valid", "diagnostics", "script_hash", "functions")
+    VALID_FIELD_NUMBER: _ClassVar[int]
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+    SCRIPT_HASH_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    valid: bool
+    diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+    script_hash: str
+    functions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, valid: bool = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., script_hash: _Optional[str] = ..., functions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetServerInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetServerInfoResponse(_message.Message):
+    __slots__ = ("version", "capabilities", "limits", "durability", "language_version", "store")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    DURABILITY_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    capabilities: _containers.RepeatedScalarFieldContainer[str]
+    limits: Limits
+    durability: Durability
+    language_version: int
+    store: str
+    def __init__(self, version: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., language_version: _Optional[int] = ..., store: _Optional[str] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("max_payload_bytes", "max_script_bytes", "max_events_per_run", "max_wait", "max_poll_tasks", "max_payload_depth", "max_integer_digits", "max_steps", "max_allocated_bytes", "max_open_calls", "max_sleep")
+    MAX_PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_SCRIPT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_EVENTS_PER_RUN_FIELD_NUMBER: _ClassVar[int]
+    MAX_WAIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_POLL_TASKS_FIELD_NUMBER: _ClassVar[int]
+    MAX_PAYLOAD_DEPTH_FIELD_NUMBER: _ClassVar[int]
+    MAX_INTEGER_DIGITS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ALLOCATED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_OPEN_CALLS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SLEEP_FIELD_NUMBER: _ClassVar[int]
+    max_payload_bytes: int
+    max_script_bytes: int
+    max_events_per_run: int
+    max_wait: _duration_pb2.Duration
+    max_poll_tasks: int
+    max_payload_depth: int
+    max_integer_digits: int
+    max_steps: int
+    max_allocated_bytes: int
+    max_open_calls: int
+    max_sleep: _duration_pb2.Duration
+    def __init__(self, max_payload_bytes: _Optional[int] = ..., max_script_bytes: _Optional[int] = ..., max_events_per_run: _Optional[int] = ..., max_wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_poll_tasks: _Optional[int] = ..., max_payload_depth: _Optional[int] = ..., max_integer_digits: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_allocated_bytes: _Optional[int] = ..., max_open_calls: _Optional[int] = ..., max_sleep: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...

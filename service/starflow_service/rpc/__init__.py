@@ -1,0 +1,1 @@
+"""Translates and never decides: gRPC in front of the runtime."""

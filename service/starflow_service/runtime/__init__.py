@@ -1,0 +1,1 @@
+"""Acts and never decides: owns the runs, the timers, the leases and the queues."""
