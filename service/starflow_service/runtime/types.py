@@ -1,0 +1,245 @@
+"""What goes in and out of the runtime: requests, tasks, reports, in plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+from starflow_service.engine.events import Failure, Result
+
+NS = 1_000_000_000  # nanoseconds in a second
+
+
+class RunState(IntEnum):
+    """Where a run stands; the numbers are those of ``starflow.v1.RunState``."""
+
+    PENDING = 1
+    RUNNING = 2
+    SLEEPING = 3
+    YIELDED = 4
+    SUCCEEDED = 5
+    FAILED = 6
+
+
+class PauseReason(IntEnum):
+    """Why the service parked a run; numbers as in ``starflow.v1.PauseReason``."""
+
+    REPLAY_MISMATCH = 1
+    LIMIT = 2
+    LOG_CORRUPT = 3
+    INTERNAL = 4
+
+
+class ConflictPolicy(Enum):
+    """What to do when a run id is taken."""
+
+    ATTACH_SAME = "attach_same"
+    ATTACH_ANY = "attach_any"
+    FAIL = "fail"
+
+
+class Until(Enum):
+    """What a waiting call waits for."""
+
+    FINISHED_OR_YIELDED = "finished_or_yielded"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """A run to be started.  Exactly one of `script` and `script_hash` is set."""
+
+    namespace: str
+    # Empty: the runtime chooses one.
+    run_id: str
+    script: str
+    script_hash: str
+    # JSON text.
+    input: str
+    policy: ConflictPolicy = ConflictPolicy.ATTACH_SAME
+    allow_unregistered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallWait:
+    """A call under way."""
+
+    function: str
+    call_version: int
+    # The current or next attempt, from 1.
+    attempt: int
+    # Empty while no worker holds it.
+    worker_id: str = ""
+    attempt_start_ns: int | None = None
+    next_attempt_ns: int | None = None
+    last_failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SleepWait:
+    """A durable sleep."""
+
+    wake_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWait:
+    """A call that yielded."""
+
+    signal_id: str
+    function: str
+    yield_version: int
+    expire_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as it stands."""
+
+    namespace: str
+    run_id: str
+    state: RunState
+    script_hash: str
+    version: int
+    create_ns: int
+    update_ns: int
+    finish_ns: int | None
+    waits: Sequence[CallWait | SleepWait | SignalWait]
+    input: str
+    # None while the run goes on.
+    result: Result | None
+    pause_reason: PauseReason | None = None
+    pause_message: str = ""
+
+
+class Disposition(IntEnum):
+    """What became of a signal; numbers as in ``starflow.v1.SignalDisposition``."""
+
+    RESUMED = 1
+    KEPT = 2
+    DUPLICATE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a failed attempt is followed by another."""
+
+    initial_ns: int = NS
+    coefficient: float = 2.0
+    # None: 100 times the initial interval.
+    max_ns: int | None = None
+    max_attempts: int = 3
+    non_retryable_codes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """A registered function."""
+
+    name: str
+    description: str = ""
+    # None: a failure is retried only if it says so, then with the default policy.
+    retry: RetryPolicy | None = None
+    # None: the service's default.
+    attempt_timeout_ns: int | None = None
+    input_schema: str = ""
+    output_schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One worker process."""
+
+    worker_id: str
+    sdk: str = ""
+    build_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    max_concurrency: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PollRequest:
+    """A worker asks for tasks."""
+
+    namespace: str
+    worker_id: str
+    poll_id: str
+    # Empty: all that the worker registered.
+    functions: Sequence[str]
+    max_tasks: int
+    wait_s: float
+    # Tasks together stay under this many bytes of input, one task excepted.
+    max_bytes: int = 3 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One attempt of one call, leased to one worker."""
+
+    task_id: str
+    token: str
+    run_id: str
+    call_version: int
+    function: str
+    input: str
+    attempt: int
+    lease_s: float
+    attempt_timeout_ns: int
+    signal_id: str
+    call_ns: int
+    last_progress: str | None
+    last_failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class YieldResult:
+    """The function waits for a signal."""
+
+    timeout_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseResult:
+    """The function was not executed; the attempt does not count."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """How a task ended: payload text, a failure, a yield, or a release."""
+
+    token: str
+    outcome: str | Failure | YieldResult | ReleaseResult
+
+
+class CompletionStatus(IntEnum):
+    """What became of a report; numbers as in ``starflow.v1.CompletionStatus``."""
+
+    APPLIED = 1
+    IGNORED = 2
+    REJECTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The answer to one report; `error` is set when it was rejected."""
+
+    token: str
+    status: CompletionStatus
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskBeat:
+    """A held task, and its progress as JSON text if there is news."""
+
+    token: str
+    progress: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """A task that is no longer the worker's."""
+
+    token: str
+    reason: str
