@@ -1,0 +1,145 @@
+"""What a script may use, and the way out of its greenlet.
+
+Two counters are kept.  `steps` bounds time: it is what is left of the present slice,
+and `remaining` is what the activation has left after it.  `bytes` bounds memory: it is
+what is left of a budget that only ever shrinks while the script runs, whether or not
+the memory was given back, because that alone can be checked without looking at the
+heap.
+
+Compiled code takes its steps from `steps` in place and looks at the sign at loop heads
+and function entries, so both counters may be below zero for a moment.  Whoever
+allocates in proportion to a script's data calls `charge` first; whoever works in
+proportion to it without allocating calls `work`.
+"""
+
+from inspect import currentframe
+from typing import TYPE_CHECKING
+
+from greenlet import greenlet
+
+from starflow_service.starlark.errors import Frame, LimitError
+from starflow_service.starlark.outcomes import SLICED, SUSPENDED, Outcome
+from starflow_service.starlark.trace import live_stack
+
+if TYPE_CHECKING:
+    from starflow_service.starlark.host import Host
+    from starflow_service.starlark.limits import Limits
+
+
+class Meter:
+    """
+    The budget of one run's interpreter, and its door to the hub.
+
+    A meter without a hub (outside a `Thread`) renews its own slices, so that values can
+    be built and helpers be tested without a greenlet.
+    """
+
+    __slots__ = ("bytes", "host", "hub", "limits", "printed", "remaining", "steps")
+
+    def __init__(self, host: "Host", limits: "Limits") -> None:
+        self.host = host
+        self.limits = limits
+        # The greenlet that runs the event loop; the thread sets it at each entry.
+        self.hub: greenlet | None = None
+        self.bytes = limits.max_allocated_bytes
+        self.printed = 0  # UTF-8 bytes that the script has printed
+        self.remaining = limits.max_steps
+        self.steps = 0
+        self._renew()
+
+    def charge(self, n: int) -> None:
+        """
+        Pay for *n* bytes that are about to be allocated, and for filling them.
+
+        Raises:
+            LimitError: the allocation budget or the step budget is spent.
+        """
+        self.bytes -= n
+        self.steps -= n >> 7
+        if self.bytes < 0 or self.steps < 0:
+            self.tick()
+
+    def work(self, n: int) -> None:
+        """
+        Pay for *n* steps of native work, each about as long as a loop's round.
+
+        Raises:
+            LimitError: the step budget is spent.
+        """
+        self.steps -= n
+        if self.steps < 0:
+            self.tick()
+
+    def tick(self) -> None:
+        """
+        End the slice: check the budgets and let the hub do other things.
+
+        Raises:
+            LimitError: a budget is spent.
+        """
+        self.check()
+        if self.steps >= 0:
+            return
+        self.remaining += self.steps  # the slice was overdrawn by the last charge
+        self.steps = 0
+        if self.remaining <= 0:
+            limit = self.limits.max_steps
+            raise LimitError("max_steps", f"script took more than {limit} steps")
+        if self.hub is not None:
+            leave(self.hub, SLICED)
+        self._renew()
+
+    def check(self) -> None:
+        """
+        Look at the allocation budget, which blocks of code draw on without a check.
+
+        Raises:
+            LimitError: it is spent.
+        """
+        if self.bytes < 0:
+            raise LimitError(
+                "max_allocated_bytes",
+                "script allocated more memory than its budget of "
+                f"{self.limits.max_allocated_bytes} bytes plus "
+                f"{self.limits.bytes_per_event} for each event",
+            )
+
+    def suspend(self) -> None:
+        """
+        Hand control to the hub until the thread is resumed.
+
+        Raises:
+            RuntimeError: no thread is running on this meter.
+        """
+        if self.hub is None:
+            raise RuntimeError("no script is running on this meter")
+        self.check()
+        leave(self.hub, SUSPENDED)
+        self._renew()
+
+    def grant(self, events: int) -> None:
+        """Begin an activation: a full step budget, and memory for *events* events."""
+        self.bytes += events * self.limits.bytes_per_event
+        self.remaining = self.limits.max_steps
+        self.steps = 0
+        self._renew()
+
+    def stack(self) -> list[Frame]:
+        """Return the script's stack right now, outermost first."""
+        return live_stack(currentframe())
+
+    def _renew(self) -> None:
+        """Begin a slice.  An empty budget shows at the next tick."""
+        left = self.remaining + self.steps
+        self.steps = min(self.limits.slice_steps, left)
+        self.remaining = left - self.steps
+
+
+def leave(hub: greenlet, outcome: Outcome) -> None:
+    """
+    Switch to the hub.
+
+    A function of its own because a tracer, such as the one that measures coverage,
+    finds its place again only at a call or a return.
+    """
+    hub.switch(outcome)
