@@ -5,6 +5,7 @@ imports are true as they stand.
 """
 
 import sys
+import sysconfig
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from grpc_tools import protoc
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos"
 OUT = ROOT / "sdk/python"
+# By path, so that it is found in an environment that is not activated.
+TYPED_STUBS = Path(sysconfig.get_path("scripts")) / "protoc-gen-mypy_grpc"
 
 
 def run_protoc(files: list[str], *plugins: str) -> None:
@@ -23,18 +26,20 @@ def run_protoc(files: list[str], *plugins: str) -> None:
         sys.exit("protoc failed")
 
 
-def main() -> None:
-    """Replace everything that is generated."""
-    package = OUT / "starflow/v1"
+def generate(out: Path) -> None:
+    """Replace everything that is generated below *out*."""
+    package = out / "starflow/v1"
     package.mkdir(parents=True, exist_ok=True)
     for old in package.glob("*_pb2*"):
         old.unlink()
     files = sorted(str(p.relative_to(PROTOS)) for p in PROTOS.rglob("*.proto"))
-    run_protoc(files, f"--python_out={OUT}", f"--pyi_out={OUT}")
+    run_protoc(files, f"--python_out={out}", f"--pyi_out={out}")
     # Only these have services; for the others the plugin writes empty modules.
     services = [f for f in files if f.endswith("_service.proto")]
-    run_protoc(services, f"--grpc_python_out={OUT}", f"--mypy_grpc_out={OUT}")
+    run_protoc(services, f"--grpc_python_out={out}")
+    plugin = f"--plugin=protoc-gen-mypy_grpc={TYPED_STUBS}"
+    run_protoc(services, plugin, f"--mypy_grpc_out=quiet:{out}")
 
 
 if __name__ == "__main__":
-    main()
+    generate(OUT)

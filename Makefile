@@ -1,0 +1,55 @@
+# The one front door: bare `make` prints what there is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+STAMP := .venv/.stamp
+# By path and not by an activated environment, so that nothing has to be typed before.
+PY := .venv/bin/python
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: $(STAMP)  ## make .venv with everything below in it
+
+# The stamp is the last thing that a finished set-up writes.
+$(STAMP): pyproject.toml scripts/setup.sh
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: $(STAMP)  ## run the order example, with a server that is killed in the middle
+	@$(PY) examples/order/demo.py
+
+.PHONY: serve
+serve: $(STAMP)  ## serve on 127.0.0.1:7233, with the store in ./starflow.db
+	@$(PY) -m starflow_service
+
+.PHONY: test
+test: $(STAMP)  ## run all tests; T='-k words' narrows them
+	@$(PY) -m pytest $(T)
+
+.PHONY: system
+system: $(STAMP)  ## run only the tests that start and kill real processes
+	@$(PY) -m pytest -m system $(T)
+
+.PHONY: lint
+lint: $(STAMP)  ## check style, types, protos and generated code; change nothing
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) scripts/check_protos.py
+
+.PHONY: fmt
+fmt: $(STAMP)  ## format the code and the protos, and mend what can be mended
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+	.venv/bin/buf format --write
+
+.PHONY: proto
+proto: $(STAMP)  ## generate sdk/python/starflow/v1 from protos/
+	$(PY) scripts/gen_protos.py
+
+.PHONY: bench
+bench: $(STAMP)  ## measure rate, latency and CPU per step
+	$(PY) -m benchmarks
