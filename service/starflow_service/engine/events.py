@@ -4,8 +4,8 @@ Payloads are JSON text, kept byte for byte.  Times are nanoseconds since the epo
 step's result is either payload text or a `Failure`.
 
 The first nine events are those of the Go original, and a sequential script produces
-exactly its sequences.  A script makes START, CALL, SLEEP, TIME_NOW, RAND_INT and FINISH;
-the world answers with RETURN, YIELD, RESUME, SIGNAL and WAKE.
+exactly its sequences.  A script makes START, CALL, SLEEP, TIME_NOW, RAND_INT and
+FINISH; the world answers with RETURN, YIELD, RESUME, SIGNAL and WAKE.
 """
 
 from dataclasses import dataclass

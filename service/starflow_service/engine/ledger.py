@@ -1,0 +1,166 @@
+"""The open end of a log: where new events get their version and their stamp.
+
+Two parties write here.  The script's steps come through `record`.  The answers of the
+world - results, signals, the end of a sleep - come through the other methods, which
+need no interpreter: a run that is paused, or not in memory as a script, still takes
+them.
+
+Nothing here is stored.  `take` hands the new events to the runtime, which stores them;
+if it cannot, the ledger is thrown away with everything it says.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from starflow_service.engine.events import (
+    Event,
+    Failure,
+    FailureKind,
+    Result,
+    Resume,
+    Return,
+    Signal,
+    Wake,
+    Yield,
+)
+from starflow_service.engine.history import History, SignalAnswer
+
+
+class Sources(Protocol):
+    """What the engine may know of the world, handed in."""
+
+    def now_ns(self) -> int:
+        """Return the time, in nanoseconds since the epoch."""
+        ...
+
+    def rand_below(self, limit: int) -> int:
+        """Return a random number from 0 to *limit* - 1."""
+        ...
+
+    def nonce(self) -> str:
+        """Return a short text that nobody can guess, for signal ids."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoneWake:
+    """A sleep that was the only wait is over: the script's next step will show it."""
+
+    sleep_version: int
+
+
+# What can move a script that has blocked.
+Arrival: TypeAlias = Return | Resume | Wake | LoneWake
+
+
+class Ledger:
+    """A history that grows."""
+
+    __slots__ = ("_arrivals", "_new", "history", "sources")
+
+    def __init__(self, history: History, sources: Sources) -> None:
+        self.history = history
+        self.sources = sources
+        self._new: list[Event] = []
+        self._arrivals: list[Arrival] = []
+
+    def next(self) -> tuple[int, int]:
+        """Return the next event's version and stamp; stamps never go back."""
+        history = self.history
+        return history.version + 1, max(history.last_ns, self.sources.now_ns())
+
+    def record(self, event: Event) -> None:
+        """Add *event*, made with `next`."""
+        self.history.apply(event)
+        self._new.append(event)
+
+    def take(self) -> list[Event]:
+        """Return the new events, in order; each is handed out once."""
+        new, self._new = self._new, []
+        return new
+
+    def take_arrivals(self) -> list[Arrival]:
+        """Return what came for the script since the last call, in order."""
+        arrivals, self._arrivals = self._arrivals, []
+        return arrivals
+
+    # What the world answers
+
+    def returned(
+        self,
+        call_version: int,
+        result: Result,
+        *,
+        attempts: int,
+        worker_id: str,
+        delivery: str,
+    ) -> None:
+        """A call ended with *result*."""
+        self._arrived(
+            Return(*self.next(), call_version, result, attempts, worker_id, delivery)
+        )
+
+    def yielded(
+        self,
+        call_version: int,
+        timeout_ns: int | None,
+        *,
+        worker_id: str,
+        delivery: str,
+    ) -> None:
+        """A call waits for a signal; one that was kept answers it at once."""
+        call = self.history.calls[call_version]
+        version, now = self.next()
+        expire_ns = None if timeout_ns is None else now + timeout_ns
+        signal_id = call.call.signal_id
+        self.record(
+            Yield(version, now, call_version, signal_id, expire_ns, worker_id, delivery)
+        )
+        if call.kept is not None:
+            self.resumed(call_version, call.kept)
+
+    def resumed(self, call_version: int, result: Result) -> int:
+        """A yielded call got *result*; return the version of the RESUME."""
+        signal_id = self.history.calls[call_version].call.signal_id
+        version, now = self.next()
+        self._arrived(Resume(version, now, call_version, signal_id, result))
+        return version
+
+    def expired(self, call_version: int) -> None:
+        """A yielded call waited too long."""
+        call = self.history.calls[call_version].call
+        failure = Failure(
+            "STARFLOW_TIMEOUT",
+            f"{call.function} waited too long for signal {call.signal_id}",
+            FailureKind.TIMEOUT,
+        )
+        self.resumed(call_version, failure)
+
+    def signal(
+        self, signal_id: str, result: Result, *, only_if_waiting: bool
+    ) -> tuple[SignalAnswer, int]:
+        """
+        Take a signal; return what became of it, and the version of its RESUME or 0.
+
+        Raises:
+            SignalRefusal: See `History.judge_signal`.
+        """
+        answer, version = self.history.judge_signal(
+            signal_id, result, only_if_waiting=only_if_waiting
+        )
+        if answer is SignalAnswer.RESUME:
+            version = self.resumed(self.history.signal_ids[signal_id], result)
+        elif answer is SignalAnswer.KEEP:
+            self.record(Signal(*self.next(), signal_id, result))
+        return answer, version
+
+    def woke(self, sleep_version: int) -> None:
+        """A sleep is over."""
+        if self.history.waits > 1:
+            self._arrived(Wake(*self.next(), sleep_version))
+        else:
+            self._arrivals.append(LoneWake(sleep_version))
+
+    def _arrived(self, event: Return | Resume | Wake) -> None:
+        self.record(event)
+        self._arrivals.append(event)
