@@ -1,0 +1,505 @@
+"""Payloads: Starlark values as JSON text and back, exactly.
+
+What `encode` accepts, `decode` accepts, and gives back equal: integers of any size up
+to one cap, floats bit for bit (a float always has a fraction or an exponent, so 1 and
+1.0 stay apart), every Unicode text, the order of keys.  What JSON leaves open is
+refused on both sides: NaN and infinities, numbers too large for a float, duplicate
+keys, lone surrogates, and anything over the caps of `Limits`.
+
+The standard library's scanner does the parsing.  It is given hooks for what it would
+let pass, and its own messages never leave this module.
+"""
+
+import re
+from collections.abc import Callable
+from itertools import accumulate
+from json import JSONDecodeError, JSONDecoder
+from json.encoder import encode_basestring as quote
+from math import isfinite
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from starflow_service.starlark.errors import EvalError
+from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
+from starflow_service.starlark.values import (
+    Dict,
+    FrozenDict,
+    FrozenList,
+    Key,
+    List,
+    LockedDict,
+    LockedList,
+    type_name,
+)
+
+if TYPE_CHECKING:
+    from starflow_service.starlark.meter import Meter
+
+_LISTS = frozenset({List, LockedList, FrozenList, tuple})
+_DICTS = frozenset({Dict, LockedDict, FrozenDict})
+# Integers below this need no thought about their length.
+_SMALL = 2**62
+# Elements of one container written between two chances to end the time slice.
+_CHUNK = 1_000
+# Bounds of the memory that decoding takes, in bytes.  A short text is not counted.
+_SHORT_TEXT = 256
+_BYTES_PER_CHAR = 40
+_LIST_BYTES, _DICT_BYTES, _ITEM_BYTES, _ENTRY_BYTES = 90, 160, 60, 120
+
+
+class JsonError(EvalError):
+    """A text is not JSON, or a value has no JSON text."""
+
+
+# Encoding
+
+
+def encode(
+    m: "Meter",
+    value: Any,
+    *,
+    what: str = "value",
+    bytes_max: int | None = None,
+    depth_max: int | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """
+    Return *value* as JSON text, without spaces; tuples and ranges become arrays.
+
+    *what* names the value in messages.  The caps are those of payloads unless given.
+
+    Raises:
+        JsonError: it has no JSON text; the message names the place within the value.
+    """
+    writer = _Writer(m, bytes_max, depth_max, sort_keys)
+    try:
+        writer.write(value, writer.depth_max)
+        return "".join(writer.parts)
+    except _Refused as refused:
+        path = "".join(reversed(refused.path))
+        raise JsonError(f"{what}{path[:200]}: {refused.reason}") from None
+    finally:
+        m.charge(writer.bytes_max - writer.room + 64)
+
+
+class _Refused(Exception):
+    """Part of a value has no JSON text; *path* leads to it, innermost step first."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        self.path: list[str] = []
+
+
+class _Writer:
+    """The text of one value, as it grows; `room` is how many bytes more it may grow."""
+
+    __slots__ = ("bytes_max", "depth_max", "m", "parts", "room", "sort_keys")
+
+    def __init__(
+        self,
+        m: "Meter",
+        bytes_max: int | None,
+        depth_max: int | None,
+        sort_keys: bool,
+    ) -> None:
+        limits = m.limits
+        self.m = m
+        self.bytes_max = bytes_max or limits.max_payload_bytes
+        self.depth_max = depth_max or limits.max_payload_depth
+        self.sort_keys = sort_keys
+        self.parts: list[str] = []
+        self.room = self.bytes_max
+
+    def write(self, x: Any, depth: int) -> None:
+        """Write *x*, which may hold *depth* more levels of containers."""
+        kind = type(x)
+        if kind is str:
+            self._string(x)
+        elif kind is int:
+            self._put(str(x) if -_SMALL < x < _SMALL else self._long(x))
+        elif x is None:
+            self._put("null")
+        elif kind is bool:
+            self._put("true" if x else "false")
+        elif kind in _DICTS:
+            self._dict(x, depth)
+        elif kind in _LISTS or kind is range:
+            self._list(x, depth)
+        elif kind is float:
+            if not isfinite(x):
+                raise _Refused("only finite numbers have a JSON form")
+            self._put(repr(x))
+        else:
+            raise _Refused(f"{type_name(x)} has no JSON form")
+
+    def _put(self, text: str) -> None:
+        self.room -= len(text)
+        if self.room < 0:
+            raise _Refused(_too_large(self.bytes_max))
+        self.parts.append(text)
+
+    def _string(self, x: str) -> None:
+        text = quote(x)
+        if not text.isascii():
+            # Everything else is ASCII, so this is the only place where bytes and
+            # characters differ.
+            self.room -= utf8_size(text) - len(text)
+        self._put(text)
+
+    def _long(self, x: int) -> str:
+        limits = self.m.limits
+        bits = x.bit_length()
+        self.m.work((bits >> 5) ** 2 // 150)
+        text = str(x) if bits <= limits.max_int_bits else ""
+        if not text or len(text.lstrip("-")) > limits.max_payload_digits:
+            raise _Refused(_too_many_digits(limits))
+        return text
+
+    def _list(self, x: Any, depth: int) -> None:
+        self._enter(x, depth)
+        self._put("[")
+        index = 0
+        try:
+            for index in range(len(x)):
+                if index:
+                    self._put(",")
+                    if index % _CHUNK == 0:
+                        self.m.work(_CHUNK)
+                self.write(x[index], depth - 1)
+        except _Refused as refused:
+            refused.path.append(f"[{index}]")
+            raise
+        self._put("]")
+
+    def _dict(self, x: Any, depth: int) -> None:
+        self._enter(x, depth)
+        self._put("{")
+        key: Any = None
+        try:
+            for count, (key, value) in enumerate(self._entries(x)):
+                if count:
+                    self._put(",")
+                    if count % _CHUNK == 0:
+                        self.m.work(_CHUNK)
+                if type(key) is not str:
+                    raise _Refused(_bad_key(key))
+                self._string(key)
+                self._put(":")
+                self.write(value, depth - 1)
+        except _Refused as refused:
+            if type(key) is str:
+                refused.path.append(f"[{quote(key[:40])}]")
+            raise
+        self._put("}")
+
+    def _enter(self, x: Any, depth: int) -> None:
+        """Refuse a container that is too deep or, as its length shows, too large."""
+        if depth == 0:
+            raise _Refused(f"nested deeper than {self.depth_max} levels")
+        if len(x) > self.m.limits.max_elements:
+            raise _Refused(_too_wide(self.m.limits))
+
+    def _entries(self, x: Any) -> Any:
+        if not self.sort_keys or any(type(key) is not str for key in x):
+            return x.items()
+        self.m.work(len(x) * len(x).bit_length() // 8)
+        return sorted(x.items(), key=itemgetter(0))
+
+
+def _too_large(bytes_max: int) -> str:
+    return f"JSON text is larger than {bytes_max} bytes"
+
+
+def _too_many_digits(limits: Limits) -> str:
+    return f"integer has more than {limits.max_payload_digits} digits"
+
+
+def _too_wide(limits: Limits) -> str:
+    return f"more than {limits.max_elements} elements"
+
+
+def _bad_key(key: Any) -> str:
+    value = key.value if type(key) is Key else key
+    return f"keys must be strings in JSON, not {type_name(value)}"
+
+
+# Decoding
+
+
+def decode(
+    m: "Meter",
+    text: str,
+    *,
+    bytes_max: int | None = None,
+    depth_max: int | None = None,
+) -> Any:
+    """
+    Return the value that JSON *text* stands for.
+
+    The caps are those of payloads unless given.
+
+    Raises:
+        JsonError: the text is not JSON, or breaks one of the rules of this module.
+    """
+    limits = m.limits
+    m.charge(_decoded_bytes(text))
+    value = _scan(
+        text,
+        limits,
+        bytes_max or limits.max_payload_bytes,
+        depth_max or limits.max_payload_depth,
+        _VALUES,
+    )
+    return _to_list(value) if type(value) is list else value
+
+
+def check(text: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    """
+    Refuse what `decode` would refuse, without making the value.
+
+    Raises:
+        JsonError: the text is not JSON, or breaks one of the rules of this module.
+    """
+    _scan(text, limits, limits.max_payload_bytes, limits.max_payload_depth, _NOTHING)
+
+
+def equal(a_text: str, b_text: str) -> bool:
+    """
+    Return whether two texts that `check` accepts stand for the same value.
+
+    The order of keys does not matter; 1, 1.0 and true are different, and so are 0.0
+    and -0.0, because a script can tell them apart.
+    """
+    return a_text == b_text or bool(_run(_EXACT, a_text) == _run(_EXACT, b_text))
+
+
+def utf8_size(text: str) -> int:
+    """
+    Return the length of *text* in UTF-8.
+
+    Raises:
+        JsonError: it holds a lone surrogate, which UTF-8 cannot carry.
+    """
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise JsonError("text holds a lone surrogate") from None
+
+
+def depth(text: str) -> int:
+    """Return how deep the brackets of a JSON text are nested, well-formed or not."""
+    brackets = _NO_BRACKET.sub("", _STRING.sub("", text))
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+
+
+_SPACES = " \t\n\r"
+_DIGITS = "0123456789"
+# A surrogate pair, or any other escape but half a pair.  Outside of strings JSON has no
+# backslash, so the text need not be taken apart first.
+_PAIRED = re.compile(
+    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|[^u]|u(?![dD][89a-fA-F]))", re.DOTALL
+)
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
+_NO_BRACKET = re.compile(r"[^][{}]+")
+_STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def _scan(
+    text: str, limits: Limits, bytes_max: int, depth_max: int, making: "_Making"
+) -> Any:
+    """Return what *making* makes of *text*, once nothing in it is refused."""
+    if utf8_size(text) > bytes_max:
+        raise JsonError(_too_large(bytes_max))
+    if text.count("[") + text.count("{") > depth_max and depth(text) > depth_max:
+        raise JsonError(f"JSON text is nested deeper than {depth_max} levels")
+    bounds = _Bounds(limits)
+    if bounds.may_be_broken_by(text):
+        value = _run(making.bounded(bounds), text)
+        bounds.refuse(value)
+    else:
+        value = _run(making.decoder, text)
+    if ("\\ud" in text or "\\uD" in text) and "\\u" in _PAIRED.sub("", text):
+        raise JsonError("text holds a lone surrogate")
+    return value
+
+
+def _run(decoder: JSONDecoder, text: str) -> Any:
+    start = 0
+    if text[:1] in _SPACES:
+        start = len(text) - len(text.lstrip(_SPACES))
+    try:
+        value, end = decoder.raw_decode(text, start)
+    except JSONDecodeError as error:
+        _refuse(text, error.pos)
+    if end != len(text):
+        rest = text[end:].lstrip(_SPACES)
+        if rest:
+            _refuse(text, len(text) - len(rest))
+    return value
+
+
+def _refuse(text: str, offset: int) -> NoReturn:
+    """Say what is wrong at *offset*, in words of our own."""
+    if offset >= len(text):
+        raise JsonError(f"at offset {offset}, unexpected end of JSON text")
+    character = text[offset]
+    shown = f"'{character}'" if character.isprintable() else f"U+{ord(character):04X}"
+    raise JsonError(f"at offset {offset}, unexpected character {shown}")
+
+
+class _Making:
+    """A way to build values from JSON: what becomes of an object, and of an integer."""
+
+    def __init__(
+        self,
+        pairs_hook: Callable[[list[tuple[str, Any]]], Any],
+        parse_int: Callable[[str], Any],
+    ) -> None:
+        self.pairs_hook = pairs_hook
+        self.parse_int = parse_int
+        self.decoder = _decoder(pairs_hook, parse_int)
+
+    def bounded(self, bounds: "_Bounds") -> JSONDecoder:
+        """Return a decoder that looks at everything, for texts that need it."""
+
+        def pairs_hook(pairs: list[tuple[str, Any]]) -> Any:
+            bounds.refuse(pairs)
+            return self.pairs_hook(pairs)
+
+        def parse_int(digits: str) -> Any:
+            bounds.refuse_digits(digits)
+            return self.parse_int(digits)
+
+        return _decoder(pairs_hook, parse_int)
+
+
+class _Bounds:
+    """The limits on single values within a text, which only a long text can break."""
+
+    __slots__ = ("limits",)
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def may_be_broken_by(self, text: str) -> bool:
+        limits = self.limits
+        shortest = min(
+            limits.max_payload_digits, limits.max_elements, limits.max_string
+        )
+        return len(text) > shortest and (
+            len(text) > limits.max_string
+            or text.count(",") >= limits.max_elements
+            or _has_run_of_digits(text, limits.max_payload_digits)
+        )
+
+    def refuse_digits(self, digits: str) -> None:
+        if len(digits.lstrip("-")) > self.limits.max_payload_digits:
+            raise JsonError(_too_many_digits(self.limits))
+
+    def refuse(self, value: Any) -> None:
+        """Refuse a string or list over its limit, at any depth of plain lists."""
+        kind = type(value)
+        if kind is str and len(value) > self.limits.max_string:
+            raise JsonError(f"string has more than {self.limits.max_string} characters")
+        if kind is list or kind is tuple:
+            if len(value) > self.limits.max_elements:
+                raise JsonError(_too_wide(self.limits))
+            for item in value:
+                self.refuse(item)
+
+
+def _decoder(
+    pairs_hook: Callable[[list[tuple[str, Any]]], Any], parse_int: Callable[[str], Any]
+) -> JSONDecoder:
+    return JSONDecoder(
+        object_pairs_hook=pairs_hook,
+        parse_constant=_refuse_constant,
+        parse_float=_finite,
+        parse_int=parse_int,
+    )
+
+
+def _has_run_of_digits(text: str, longest: int) -> bool:
+    """Return whether more than *longest* digits stand side by side, in a string too."""
+    # Every longer run covers a multiple of its length, so only those are looked at.
+    for probe in range(0, len(text), longest):
+        if text[probe] in _DIGITS:
+            before = text[max(0, probe - longest) : probe]
+            after = text[probe : probe + longest + 1]
+            run = len(before) - len(before.rstrip(_DIGITS))
+            run += len(after) - len(after.lstrip(_DIGITS))
+            if run > longest:
+                return True
+    return False
+
+
+def _decoded_bytes(text: str) -> int:
+    """Return at least how much memory the decoded value takes."""
+    if len(text) < _SHORT_TEXT:
+        return _BYTES_PER_CHAR * len(text)
+    return (
+        len(text) * (1 if text.isascii() else 4)
+        + _LIST_BYTES * text.count("[")
+        + _DICT_BYTES * text.count("{")
+        + _ITEM_BYTES * text.count(",")
+        + _ENTRY_BYTES * text.count(":")
+    )
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise JsonError(f"number {digits[:40]} is too large for a float")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"{name} is not JSON")
+
+
+def _to_dict(pairs: list[tuple[str, Any]]) -> Dict:
+    made = Dict(pairs)
+    if len(made) != len(pairs):
+        _refuse_duplicate(pairs)
+    for key, value in pairs:
+        if type(value) is list:
+            made[key] = _to_list(value)
+    return made
+
+
+def _to_list(values: list[Any]) -> List:
+    # The scanner makes plain lists.  Objects below have been through `_to_dict`.
+    return List([_to_list(v) if type(v) is list else v for v in values])
+
+
+def _to_nothing(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        _refuse_duplicate(pairs)
+
+
+def _refuse_duplicate(pairs: list[tuple[str, Any]]) -> NoReturn:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise JsonError(f"duplicate key {quote(key[:40])}")
+        seen.add(key)
+    raise AssertionError("no key is there twice")
+
+
+def _exact_int(digits: str) -> tuple[str]:
+    """Return an integer so that it equals no float and no bool."""
+    return ("0" if digits == "-0" else digits,)
+
+
+def _exact_float(digits: str) -> tuple[str]:
+    return (repr(float(digits)),)
+
+
+_VALUES = _Making(_to_dict, int)
+# The length stands for the number: any callable will do, and this one takes no time.
+_NOTHING = _Making(_to_nothing, len)
+_EXACT = JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_exact_float, parse_int=_exact_int
+)
