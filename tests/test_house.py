@@ -79,6 +79,7 @@ ROOMS = {
             {
                 "starflow_service.runtime",
                 "starflow_service.engine",
+                "starflow_service.starlark",
                 "starflow_backends.store",
                 "structlog",
             }
@@ -290,7 +291,7 @@ def test_a_room_is_where_the_rules_look_for_it(name):
         (f"{SERVICE}/runtime/x.py", "import grpc"),
         (f"{SERVICE}/runtime/x.py", "from google.protobuf import duration_pb2"),
         (f"{SERVICE}/runtime/x.py", "from starflow.v1 import event_pb2"),
-        (f"{SERVICE}/runtime/x.py", "from starflow_service.starlark import Thread"),
+        (f"{SERVICE}/starlark/x.py", "from starflow_service.runtime import types"),
         (f"{SERVICE}/runtime/x.py", "from starflow_service import rpc"),
         (f"{SERVICE}/runtime/x.py", "from starflow_backends import MemoryStore"),
         (f"{SERVICE}/rpc/x.py", "from starflow import Client"),
