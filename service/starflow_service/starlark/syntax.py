@@ -2,9 +2,9 @@
 
 Positions are (line, column), both from 1, columns in code points.  `pos` is where an
 error in the node is reported, after the Go implementation: the operator of a binary
-expression, the parenthesis of a call, the bracket of an index, the dot of a selection;
-for every other node it is the node's first character.  `start` is always the first
-character.
+expression or of an assignment, the parenthesis of a call, the bracket of an index or a
+slice, the colon of a dict entry, the dot of a selection; for every other node it is the
+node's first character.  `start` is always the first character.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Node:
 
 @dataclass(slots=True)
 class Name(Node):
-    """An identifier; `scope` and `index` are filled in by the resolver."""
+    """An identifier; `scope` is filled in by the resolver."""
 
     name: str
     scope: "Scope | None" = None
@@ -206,8 +206,9 @@ class Comprehension(Node):
     body: "Expr | DictEntry"
     clauses: list[ForClause | IfClause]
     is_dict: bool
-    # Names that the comprehension binds, unique within the function by the resolver's
-    # renaming when an outer variable has the same name.
+    # The names that the comprehension binds.  The resolver renames them, here and in
+    # every Name, to `x!1`, `x!2`, ..., unique in the file, so that they cannot meet a
+    # variable of the function around them; what comes before the `!` is the script's.
     bound: list[str]
 
 
@@ -242,7 +243,7 @@ class ExprStmt(Node):
 
 @dataclass(slots=True)
 class Assign(Node):
-    """`target = value`."""
+    """`target = value`; pos is the operator."""
 
     target: Expr
     value: Expr
@@ -341,7 +342,8 @@ Stmt: TypeAlias = (
 
 @dataclass(slots=True)
 class File:
-    """A whole source file."""
+    """A whole source file; `info` tells of the variables of top-level comprehensions."""
 
     name: str
     body: list[Stmt]
+    info: FunctionInfo | None = None

@@ -1,0 +1,90 @@
+"""The tokens of a script as its parser consumes them."""
+
+from starflow_service.starlark.diagnostics import Diagnostic
+from starflow_service.starlark.hints import hint_for
+from starflow_service.starlark.syntax import Pos
+from starflow_service.starlark.tokens import Token, describe
+
+
+class Fault(Exception):  # noqa: N818 - it steers the parser and never leaves it
+    """The statement being parsed cannot be; the parser goes on with another one."""
+
+    def __init__(self, finding: Diagnostic) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+class TokenStream:
+    """
+    A list of tokens and a place in it.
+
+    `kind` is the kind of the token at that place, kept apart because it is read far
+    more often than the place changes.
+    """
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
+        self._next = 0
+        self.kind = tokens[0].kind
+
+    @property
+    def token(self) -> Token:
+        """The token at this place; the last one is "end of file" for ever."""
+        return self._tokens[self._next]
+
+    @property
+    def previous(self) -> Token:
+        """The token before this place, or the first one."""
+        return self._tokens[max(0, self._next - 1)]
+
+    @property
+    def pos(self) -> Pos:
+        """Where the token at this place stands."""
+        return self._tokens[self._next].pos
+
+    def advance(self) -> Token:
+        """Return the token at this place and go to the next."""
+        token = self._tokens[self._next]
+        if self._next < len(self._tokens) - 1:
+            self._next += 1
+        self.kind = self._tokens[self._next].kind
+        return token
+
+    def stop(self) -> None:
+        """Go to the end: nothing more is worth reading."""
+        self._next = len(self._tokens) - 1
+        self.kind = "end of file"
+
+    def accept(self, kind: str) -> bool:
+        """Go to the next token if this one is of *kind*, and tell whether."""
+        if self.kind != kind:
+            return False
+        self.advance()
+        return True
+
+    def expect(self, kind: str) -> Token:
+        """
+        Return the token at this place and go to the next.
+
+        Raises:
+            Fault: It is not of *kind*.
+        """
+        if self.kind != kind:
+            raise self.unexpected(describe(kind))
+        return self.advance()
+
+    def unexpected(self, want: str) -> Fault:
+        """Return the fault of a token that stands where *want* should."""
+        token = self.token
+        if isinstance(token.value, Diagnostic):
+            return Fault(token.value)
+        after = self._tokens[min(self._next + 1, len(self._tokens) - 1)]
+        message = f"got {describe(token.kind)}, want {want}"
+        return self.fault(message, hint=hint_for(self.previous, token, after, want))
+
+    def fault(
+        self, message: str, *, pos: Pos | None = None, hint: str = "", code: str = ""
+    ) -> Fault:
+        """Return a fault at *pos*, or at this place."""
+        at = self.pos if pos is None else pos
+        return Fault(Diagnostic("error", code or "SYNTAX", message, at, hint))
