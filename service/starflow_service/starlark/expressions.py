@@ -159,16 +159,11 @@ class ExpressionParser(TokenStream):
             self.advance()
             test = self.operation()
             if self.kind != "else":
-                hint = "write: a if condition else b"
-                raise self.fault(
-                    "conditional expression without else clause", hint=hint
-                )
+                message = "conditional expression without else clause"
+                raise self.fault(message, hint="write: a if condition else b")
             self.advance()
             branches.append((no, test))
-            if self.kind == "lambda":
-                no = self.test()
-            else:
-                no = self.operation()
+            no = self.test() if self.kind == "lambda" else self.operation()
         for branch, test in reversed(branches):
             no = Conditional(branch.start, branch.start, test, branch, no)
         return no

@@ -45,8 +45,6 @@ _PAIRS: Final = {
     ("&", "&"): "write `and`",
     ("|", "|"): "write `or`",
     ("<", ">"): "write !=",
-    ("+", "newline"): "Starlark has no ++; write x += 1",
-    ("-", "newline"): "Starlark has no --; write x -= 1",
     ("else", "if"): "write elif",
 }
 
@@ -56,6 +54,10 @@ _ALONE: Final = {
     "//": "a comment begins with #",
     "*": "to join lists write a + b; only parameters and arguments can have a star",
     "for": "write a list comprehension: [x for x in y]",
+}
+
+# What cannot begin a statement.
+_LEADING: Final = {
     "indent": "this line is indented, but no line before it opened a block",
     "elif": "elif follows the block of an if",
     "else": "else follows the block of an if",
@@ -107,9 +109,14 @@ def _layout_hint(before: Token, token: Token, want: str) -> str:
     if token.kind == "=" and want == "newline":
         return "assign to one target at a time"
     if token.kind == "=":
-        return "to compare write =="
+        is_name = before.kind not in {"load", "lambda"}
+        return "to compare write ==" if is_name else f"{before.kind} is a reserved word"
     if want == "':'" and token.kind in {",", "}"}:
         return "Starlark has no sets; a dict has keys: {k: True}"
-    if want == "indent" and before.kind == "newline":
+    if want == "indent":
         return "indent the block; an empty one is written: pass"
+    if want == "primary expression" and token.kind == "newline":
+        return "to go on in the next line put the expression in parentheses"
+    if want == "primary expression" and before.kind in {"newline", "outdent"}:
+        return _LEADING.get(token.kind, "")
     return ""

@@ -38,7 +38,11 @@ _FINDINGS_MAX: Final = 20
 _AUGMENTED: Final = frozenset(
     ["+=", "-=", "*=", "/=", "//=", "%=", "&=", "|=", "^=", "<<=", ">>="]
 )
-_SIMPLE: Final = {"pass": Pass, "break": Break, "continue": Continue}
+_SIMPLE: Final[dict[str, type[Pass] | type[Break] | type[Continue]]] = {
+    "pass": Pass,
+    "break": Break,
+    "continue": Continue,
+}
 
 
 def parse(source: str, filename: str) -> File:
@@ -46,7 +50,7 @@ def parse(source: str, filename: str) -> File:
     Return the syntax tree of *source*.
 
     Raises:
-        ScriptSyntaxError: It is not a program; up to 20 faults, in the order of the text.
+        ScriptSyntaxError: It is not a program; its first 20 faults, in order.
     """
     parser = _Parser(scan(source, filename))
     try:
@@ -245,7 +249,7 @@ class _Parser(ExpressionParser):
         if self.kind != "string literal":
             message = "first operand of load statement must be a string literal"
             raise self.fault(message, code="BAD_LOAD")
-        module = self.advance()
+        module_pos, module = self.pos, str(self.advance().value)
         bindings: list[LoadBinding] = []
         while self.kind not in {")", "end of file"}:
             self.expect(",")
@@ -255,35 +259,29 @@ class _Parser(ExpressionParser):
         self.expect(")")
         if not bindings:
             message = "load statement must import at least 1 symbol"
-            hint = (
-                f'write load("{module.value}", "{module.value}") for the whole module'
-            )
+            hint = f'for the whole module write load("{module}", "{module}")'
             raise self.fault(message, pos=pos, hint=hint, code="BAD_LOAD")
-        return Load(pos, pos, str(module.value), module.pos, bindings)
+        return Load(pos, pos, module, module_pos, bindings)
 
     def _load_binding(self) -> LoadBinding:
         token = self.token
+        text, pos = str(token.value), token.pos
         if self.accept("string literal"):
-            name = str(token.value)
             # The name begins after the quote.
-            name_pos = Pos(token.pos.line, token.pos.column + 1)
-            return LoadBinding(
-                token.pos, token.pos, Name(name_pos, name_pos, name), name
-            )
+            name_pos = Pos(pos.line, pos.column + 1)
+            return LoadBinding(pos, pos, Name(name_pos, name_pos, text), text)
         if not self.accept("identifier"):
-            if self.kind == "error":
-                raise self.unexpected("string literal")
-            message = (
-                'load operand must be "name" or localname="name" '
-                f"(got {describe(token.kind)})"
-            )
-            raise self.fault(message, code="BAD_LOAD")
-        local = str(token.value)
-        self._expect_exported(token, local)
+            raise self._bad_load_operand()
+        self._expect_exported(token, text)
         exported = str(self.advance().value)
-        return LoadBinding(
-            token.pos, token.pos, Name(token.pos, token.pos, local), exported
-        )
+        return LoadBinding(pos, pos, Name(pos, pos, text), exported)
+
+    def _bad_load_operand(self) -> Fault:
+        if self.kind == "error":
+            return self.unexpected("string literal")
+        got = describe(self.kind)
+        message = f'load operand must be "name" or localname="name" (got {got})'
+        return self.fault(message, code="BAD_LOAD")
 
     def _expect_exported(self, token: Token, local: str) -> None:
         if not self.accept("="):

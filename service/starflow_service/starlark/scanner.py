@@ -59,10 +59,10 @@ _STRAY: Final = {
     "@": "Starlark has no decorators",
     "?": "write `a if condition else b`",
     "`": "strings are written \"...\" or '...'",
-    "‘": "a typographic quote; write ' or \"",
-    "’": "a typographic quote; write ' or \"",
-    "“": "a typographic quote; write ' or \"",
-    "”": "a typographic quote; write ' or \"",
+    "\u2018": "a typographic quote; write ' or \"",
+    "\u2019": "a typographic quote; write ' or \"",
+    "\u201c": "a typographic quote; write ' or \"",
+    "\u201d": "a typographic quote; write ' or \"",
     "\u00a0": "this is a no-break space; write an ordinary space",
 }
 

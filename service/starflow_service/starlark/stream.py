@@ -6,7 +6,7 @@ from starflow_service.starlark.syntax import Pos
 from starflow_service.starlark.tokens import Token, describe
 
 
-class Fault(Exception):  # noqa: N818 - it steers the parser and never leaves it
+class Fault(Exception):
     """The statement being parsed cannot be; the parser goes on with another one."""
 
     def __init__(self, finding: Diagnostic) -> None:

@@ -342,7 +342,7 @@ Stmt: TypeAlias = (
 
 @dataclass(slots=True)
 class File:
-    """A whole source file; `info` tells of the variables of top-level comprehensions."""
+    """A whole source file; `info` is about variables of top-level comprehensions."""
 
     name: str
     body: list[Stmt]

@@ -12,14 +12,44 @@ INDENTS_MAX: Final = 100
 BRACKETS_MAX: Final = 100
 
 KEYWORDS: Final = frozenset(
-    "and break continue def elif else for if in lambda load not or pass return "
-    "while".split()
+    [
+        "and",
+        "break",
+        "continue",
+        "def",
+        "elif",
+        "else",
+        "for",
+        "if",
+        "in",
+        "lambda",
+        "load",
+        "not",
+        "or",
+        "pass",
+        "return",
+        "while",
+    ]
 )
 
 # Words that Starlark keeps for itself without giving them a meaning.
 RESERVED: Final = frozenset(
-    "as class del except finally from global import is nonlocal raise try with "
-    "yield".split()
+    [
+        "as",
+        "class",
+        "del",
+        "except",
+        "finally",
+        "from",
+        "global",
+        "import",
+        "is",
+        "nonlocal",
+        "raise",
+        "try",
+        "with",
+        "yield",
+    ]
 )
 
 NAMED_KINDS: Final = frozenset(
@@ -43,7 +73,7 @@ class Token(NamedTuple):
     One token.
 
     `kind` is the text of an operator or keyword, or one of NAMED_KINDS.  `value` is the
-    name of an identifier, the value of a literal, the Diagnostic of an error, else None.
+    name of an identifier, the value of a literal, a Diagnostic, or None.
     """
 
     kind: str
