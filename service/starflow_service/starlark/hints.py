@@ -63,6 +63,47 @@ _LEADING: Final = {
     "else": "else follows the block of an if",
 }
 
+# Names that Python has and Starlark has not.
+_UNDEFINED: Final = {
+    "Exception": _NO_EXCEPTIONS,
+    "__name__": "a script is not imported; the service calls main(ctx, input)",
+    "ascii": "write repr(x)",
+    "bytearray": "write bytes(x), or a list of ints",
+    "complex": "there are no complex numbers",
+    "datetime": 'load("time", "time") has times and durations',
+    "divmod": "write x // y and x % y",
+    "eval": "a script cannot make code",
+    "exec": "a script cannot make code",
+    "exit": "return from main, or fail(message)",
+    "false": "write False",
+    "filter": "write a comprehension: [x for x in y if condition]",
+    "format": 'write "{}".format(x)',
+    "frozenset": "Starlark has no sets; a dict has keys: {k: True}",
+    "id": "values have no identity; compare with ==",
+    "input": "main(ctx, input) receives the input of the run",
+    "isinstance": 'write type(x) == "string"',
+    "iter": "write a for loop",
+    "map": "write a comprehension: [f(x) for x in y]",
+    "next": "write a for loop",
+    "nil": "write None",
+    "null": "write None",
+    "object": "Starlark has no classes; use a dict",
+    "open": "a script cannot read files; a function of a worker can",
+    "pow": 'load("math", "math") has math.pow',
+    "random": 'load("rand", "rand") has rand.int(ctx, n)',
+    "round": 'load("math", "math") has math.round',
+    "set": "Starlark has no sets; a dict has keys: {k: True}",
+    "sleep": 'load("time", "sleep") has sleep(ctx, duration)',
+    "struct": "use a dict",
+    "sum": "add up in a for loop",
+    "true": "write True",
+}
+
+
+def undefined_hint(name: str) -> str:
+    """Return what to write instead of *name*, which Python knows and Starlark not."""
+    return _UNDEFINED.get(name, "")
+
 
 def hint_for(before: Token, token: Token, after: Token, want: str) -> str:
     """Return how to mend *token* standing where *want* should, or ""."""

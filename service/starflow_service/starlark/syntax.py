@@ -168,7 +168,13 @@ class Parameter(Node):
 
 @dataclass(slots=True)
 class FunctionInfo:
-    """What the resolver finds out about a `def`, a lambda or the file itself."""
+    """
+    What the resolver finds out about a `def`, a lambda or the file itself.
+
+    `locals` are all its variables, parameters first and those of its comprehensions
+    included; `cells` are the ones among them that functions inside of it use; `free`
+    are the variables that it, or a function inside of it, uses of functions around it.
+    """
 
     locals: list[str]
     cells: list[str]
