@@ -4,6 +4,7 @@
                             hold it
 * Abort (BaseException)     ends the interpreter from outside; no script can hold it
   x LimitError              the script broke a limit on steps, memory or values
+  x InternalError           the interpreter itself failed
   x Killed                  the run is evicted, or the server stops
   (the engine adds its own: a replay that left its log)
 """
@@ -68,6 +69,15 @@ class LimitError(Abort):
     def __init__(self, limit: str, message: str) -> None:
         super().__init__(message)
         self.limit = limit
+
+
+class InternalError(Abort):
+    """
+    The interpreter itself failed; `__cause__` is how, and is for the log only.
+
+    Its message never holds Python's words: they would tell a script about us, and no
+    script's author could act on them.
+    """
 
 
 class Killed(Abort):

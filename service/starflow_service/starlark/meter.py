@@ -34,7 +34,16 @@ class Meter:
     be built and helpers be tested without a greenlet.
     """
 
-    __slots__ = ("bytes", "host", "hub", "limits", "printed", "remaining", "steps")
+    __slots__ = (
+        "bytes",
+        "depth",
+        "host",
+        "hub",
+        "limits",
+        "printed",
+        "remaining",
+        "steps",
+    )
 
     def __init__(self, host: "Host", limits: "Limits") -> None:
         self.host = host
@@ -42,6 +51,7 @@ class Meter:
         # The greenlet that runs the event loop; the thread sets it at each entry.
         self.hub: greenlet | None = None
         self.bytes = limits.max_allocated_bytes
+        self.depth = 0  # calls under way, where the program counts them
         self.printed = 0  # UTF-8 bytes that the script has printed
         self.remaining = limits.max_steps
         self.steps = 0

@@ -1,0 +1,388 @@
+"""Scripts to Python code: statements, functions and the file.
+
+A script becomes ordinary CPython functions made through `ast`, which run at CPython's
+speed and suspend with their greenlet.  What a script's operator does is decided by
+`ops`; what is compiled inline is only what cannot fail and cannot allocate unpaid.
+
+Every block of straight-line code takes its cost at its head: function entries and loop
+heads are the only places where a script can repeat itself, so they are the only ones
+that look whether the slice is over.
+
+A function that may call has a flag, set while it runs, which finds recursion.  A
+function with loops has a list of what they iterate over, and unlocks it in one `finally`
+however many loops there are: CPython allows twenty nested blocks and a `try` for every
+loop would use them up.
+"""
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
+from typing import Any, ClassVar, cast
+
+from starflow_service.starlark import pysyntax as py
+from starflow_service.starlark import syntax
+from starflow_service.starlark.codegen_expr import BINARY, Expressions, variable
+from starflow_service.starlark.codegen_scope import Unit
+from starflow_service.starlark.pysyntax import At, at
+from starflow_service.starlark.syntax import Expr, File, Parameter, Pos, Stmt
+from starflow_service.starlark.values import Builtin, Module
+
+TOPLEVEL = "<toplevel>"
+LOCKS = "!locks"
+DEF_BYTES = 500
+
+# Augmented operators that change their left operand in place where they can.
+IN_PLACE = {"+": "!iadd", "|": "!ior"}
+
+
+class Statements(Expressions):
+    """Compiles statements and functions."""
+
+    def statements(self, body: Sequence[Stmt]) -> None:
+        """Emit the statements of *body*."""
+        for node in body:
+            self.cost.nodes += 1
+            self._STATEMENTS[type(node)](self, node, at(node.pos))
+
+    def suite(self, body: Sequence[Stmt]) -> list[ast.stmt]:
+        """Return the statements of *body* as a list that Python accepts."""
+        with self.buffer() as statements:
+            self.statements(body)
+        return statements or [ast.Pass(**at(Pos(1, 1)))]
+
+    # Simple statements
+
+    def _expr_stmt(self, node: syntax.ExprStmt, place: At) -> None:
+        value = self.expr(node.value)
+        if not isinstance(value, ast.Constant):
+            self.emit(ast.Expr(value, **place))
+
+    def _return(self, node: syntax.Return, place: At) -> None:
+        value = None if node.value is None else self.expr(node.value)
+        self.emit(ast.Return(value, **place))
+
+    def _break(self, node: syntax.Break, place: At) -> None:
+        self.emit(ast.Break(**place))
+
+    def _continue(self, node: syntax.Continue, place: At) -> None:
+        self.emit(ast.Continue(**place))
+
+    def _pass(self, node: syntax.Pass, place: At) -> None:
+        self.emit(ast.Pass(**place))
+
+    def _load(self, node: syntax.Load, place: At) -> None:
+        for binding in node.bindings:
+            name = binding.local.name
+            constant = self.unit.constant(f"m!{name}", self.unit.loaded[name])
+            value = py.load(constant, place)
+            self.emit(py.assign(variable(binding.local), value, place))
+
+    # Assignment
+
+    def _assign(self, node: syntax.Assign, place: At) -> None:
+        target = node.target
+        if type(target) in (syntax.Index, syntax.Dot):
+            # The right side first, as in Go.
+            value = self.spill(self.expr(node.value), place)
+        else:
+            value = self.expr(node.value)
+        self.store(target, value)
+
+    def store(self, target: Expr, value: ast.expr) -> None:
+        """Emit the assignment of *value*, which is evaluated once, to *target*."""
+        place = at(target.pos)
+        match target:
+            case syntax.Paren(inner=inner):
+                self.store(inner, value)
+            case syntax.Name():
+                self.emit(py.assign(variable(target), value, place))
+            case syntax.TupleExpr(items=items) | syntax.ListExpr(items=items):
+                self._unpack(items, value, place)
+            case syntax.Index(operand=operand, index=index):
+                parts = self.operands([operand, index])
+                self._run("!set_index", [*parts, value], place)
+            case syntax.Dot(operand=operand, name=name):
+                owner = self.expr(operand)
+                self._run("!set_attr", [owner, py.constant(name, place), value], place)
+            case _:
+                raise AssertionError("the resolver refuses other targets")
+
+    def _run(self, operation: str, arguments: list[ast.expr], place: At) -> None:
+        self.emit(ast.Expr(py.metered(operation, arguments, place), **place))
+
+    def _unpack(self, items: Sequence[Expr], value: ast.expr, place: At) -> None:
+        count = py.constant(len(items), place)
+        values = py.metered("!unpack", [value, count], place)
+        direct = all(type(item) is syntax.Name for item in items)
+        names = [
+            variable(cast(syntax.Name, item)) if direct else self.temporary()
+            for item in items
+        ]
+        targets: list[ast.expr] = [py.store(name, place) for name in names]
+        # A list display, because a tuple of no targets is no Python.
+        unpacked = ast.List(targets, ast.Store(), **place)
+        self.emit(ast.Assign([unpacked], values, **place))
+        if not direct:
+            for item, name in zip(items, names, strict=True):
+                self.store(item, py.load(name, place))
+
+    def _augmented(self, node: syntax.AugmentedAssign, place: At) -> None:
+        target = node.target
+        while type(target) is syntax.Paren:
+            target = target.inner
+        match target:
+            case syntax.Index(operand=operand, index=index):
+                parts = [
+                    self.spill(part, place) for part in self.operands([operand, index])
+                ]
+                self._update(node, target, "!index", "!set_index", parts)
+            case syntax.Dot(operand=operand, name=name):
+                owner = self.spill(self.expr(operand), place)
+                parts = [owner, py.constant(name, place)]
+                self._update(node, target, "!attr", "!set_attr", parts)
+            case _:
+                operands = self.operands([target, node.value])
+                self.store(target, self.in_place(node.op, operands, place))
+
+    def _update(
+        self,
+        node: syntax.AugmentedAssign,
+        target: Expr,
+        get: str,
+        put: str,
+        parts: list[ast.expr],
+    ) -> None:
+        place = at(target.pos)
+        old = py.metered(get, parts, place)
+        operands = self.operands([node.value], [old])
+        new = self.in_place(node.op, operands, at(node.pos))
+        self._run(put, [*parts, new], place)
+
+    def in_place(self, op: str, operands: list[ast.expr], place: At) -> ast.expr:
+        """Return the value that `target op= value` assigns."""
+        if op in IN_PLACE:
+            return py.metered(IN_PLACE[op], operands, place)
+        assert op in BINARY
+        return self.operation(op, operands, place)
+
+    # Control flow
+
+    def _if(self, node: syntax.If, place: At) -> None:
+        test = self.expr(node.test)
+        body = self.suite(node.body)
+        orelse = self.suite(node.orelse) if node.orelse else []
+        self.emit(ast.If(test, body, orelse, **place))
+
+    def _for(self, node: syntax.For, place: At) -> None:
+        iterable = self.expr(node.iterable)
+        self._loop(node, iterable, lambda: self.statements(node.body))
+
+    def comprehension_loop(
+        self, clause: syntax.ForClause, compile_body: Callable[[], None]
+    ) -> None:
+        """Emit a loop of a comprehension."""
+        self._loop(clause, self.expr(clause.iterable), compile_body)
+
+    def _loop(
+        self,
+        node: syntax.For | syntax.ForClause,
+        iterable: ast.expr,
+        compile_body: Callable[[], None],
+    ) -> None:
+        place = at(node.pos)
+        simple = type(node.target) is syntax.Name
+        name = variable(cast(syntax.Name, node.target)) if simple else self.temporary()
+
+        def body() -> None:
+            if not simple:
+                self.store(node.target, py.load(name, place))
+            compile_body()
+
+        unlocked = self._is_range(node.iterable)
+        if not unlocked:
+            self.locks = True
+            iterable = py.metered("!begin", [iterable, py.load(LOCKS, place)], place)
+        target = py.store(name, at(node.target.start))
+        head, statements = self.block(place, body)
+        self.emit(ast.For(target, iterable, [*head, *statements], [], **place))
+        if not unlocked:
+            end = py.call("!end", [py.load(LOCKS, place)], place)
+            self.emit(ast.Expr(end, **place))
+
+    def _is_range(self, node: Expr) -> bool:
+        """Tell whether *node* surely is a range, which nobody can change."""
+        if type(node) is not syntax.Call:
+            return False
+        known = self.known(node.function)
+        if known is None or type(known[1]) is not Builtin:
+            return False
+        return known[1] is self.unit.universe.get("range")
+
+    # Functions
+
+    def _def(self, node: syntax.Def, place: At) -> None:
+        self.cost.bytes += DEF_BYTES
+        self.unit.functions += 1
+        name = variable(node.name)
+        self.emit(self.function(name, node.parameters, node.body, node.name.start))
+
+    def function(
+        self,
+        name: str,
+        parameters: Sequence[Parameter],
+        body: Sequence[Stmt],
+        pos: Pos,
+    ) -> ast.stmt:
+        """Return the definition of a function, its defaults evaluated here."""
+        place = at(pos)
+        defaults = self.operands(
+            [p.default for p in parameters if p.default is not None]
+        )
+        inner = Statements(self.unit, name)
+        statements = inner.body(body, parameters, place)
+        return ast.FunctionDef(
+            name=name,
+            args=_arguments(parameters, defaults),
+            body=statements,
+            decorator_list=[],
+            returns=None,
+            type_comment=None,
+            **place,
+        )
+
+    def body(
+        self, body: Sequence[Stmt], parameters: Sequence[Parameter], place: At
+    ) -> list[ast.stmt]:
+        """Return the statements of this function."""
+        head, statements = self.block(place, lambda: self.statements(body))
+        return [
+            *head,
+            *_gathered(parameters, place),
+            *self._guarded(statements or [ast.Pass(**place)], place),
+        ]
+
+    def _guarded(self, body: list[ast.stmt], place: At) -> list[ast.stmt]:
+        """Return *body* with the flag and the locks of the function around it."""
+        before: list[ast.stmt] = []
+        after: list[ast.stmt] = []
+        if self.locks:
+            before.append(py.assign(LOCKS, py.list_of([], place), place))
+            unlock = py.call("!unlock", [py.load(LOCKS, place)], place)
+            after.append(
+                ast.If(py.load(LOCKS, place), [ast.Expr(unlock, **place)], [], **place)
+            )
+        if self.calls and self.name != TOPLEVEL:
+            flag = self.unit.flag()
+            before = [*self._enter(flag, place), *before]
+            after.append(py.assign(flag, py.constant(False, place), place))
+            if self.unit.deep:
+                leave = py.metered("!leave", [], place)
+                after.append(ast.Expr(leave, **place))
+        if not after:
+            return body
+        return [*before, ast.Try(body, [], [], after, **place)]
+
+    def _enter(self, flag: str, place: At) -> list[ast.stmt]:
+        name = py.constant(self.name.partition("!")[0], place)
+        recursive = ast.Expr(py.call("!recursive", [name], place), **place)
+        statements: list[ast.stmt] = [
+            ast.Global([flag], **place),
+            ast.If(py.load(flag, place), [recursive], [], **place),
+        ]
+        if self.unit.deep:
+            statements.append(ast.Expr(py.metered("!enter", [], place), **place))
+        return [*statements, py.assign(flag, py.constant(True, place), place)]
+
+    _STATEMENTS: ClassVar[dict[type, Callable[..., None]]] = {
+        syntax.ExprStmt: _expr_stmt,
+        syntax.Assign: _assign,
+        syntax.AugmentedAssign: _augmented,
+        syntax.Return: _return,
+        syntax.Break: _break,
+        syntax.Continue: _continue,
+        syntax.Pass: _pass,
+        syntax.If: _if,
+        syntax.For: _for,
+        syntax.Def: _def,
+        syntax.Load: _load,
+    }
+
+
+def _gathered(parameters: Sequence[Parameter], place: At) -> list[ast.stmt]:
+    """Return what makes values of the script of `*args` and `**kwargs`."""
+    statements: list[ast.stmt] = []
+    for parameter in parameters:
+        if parameter.name is None or parameter.kind not in ("star", "starstar"):
+            continue
+        name = parameter.name.name
+        operation = "!args" if parameter.kind == "star" else "!kwargs"
+        value = py.metered(operation, [py.load(name, place)], place)
+        statements.append(py.assign(name, value, place))
+    return statements
+
+
+def _arguments(
+    parameters: Sequence[Parameter], defaults: Sequence[ast.expr]
+) -> ast.arguments:
+    """Return Python's parameter list; *defaults* are those given, in order."""
+    given = iter(defaults)
+    result = ast.arguments([], [], None, [], [], None, [])
+    after_star = False
+    for parameter in parameters:
+        after_star = after_star or parameter.kind in ("star", "bare_star")
+        if parameter.name is None:
+            continue
+        argument = ast.arg(parameter.name.name, None, **at(parameter.start))
+        if parameter.kind == "star":
+            result.vararg = argument
+        elif parameter.kind == "starstar":
+            result.kwarg = argument
+        elif after_star:
+            result.kwonlyargs.append(argument)
+            missing = parameter.default is None
+            result.kw_defaults.append(None if missing else next(given))
+        else:
+            result.args.append(argument)
+            if parameter.default is not None:
+                result.defaults.append(next(given))
+    return result
+
+
+def generate(
+    file: File,
+    global_names: Sequence[str],
+    universe: Mapping[str, Any],
+    modules: Mapping[str, Module],
+    *,
+    deep: bool,
+) -> tuple[CodeType, Unit]:
+    """
+    Compile a resolved file to the code of its top level.
+
+    The code is that of a function without parameters; *deep* says that the file has so
+    many functions that the depth of their calls has to be counted.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError, OverflowError: the file
+            passes our own limits but not Python's.
+    """
+    unit = Unit(file, universe, modules, deep=deep)
+    emitter = Statements(unit, TOPLEVEL)
+    place = at(Pos(1, 1))
+    body = emitter.body(file.body, [], place)
+    if global_names:
+        body.insert(0, ast.Global([f"{name}!" for name in global_names], **place))
+    top = ast.FunctionDef(
+        name=TOPLEVEL,
+        args=_arguments([], []),
+        body=body,
+        decorator_list=[],
+        returns=None,
+        type_comment=None,
+        **place,
+    )
+    tree = ast.Module([top], [])
+    # No warning can come of this: Python warns about calls, subscripts and `is` of
+    # literals, and none of these is ever written with a literal of the script.
+    module = compile(tree, file.name, "exec", dont_inherit=True, optimize=0)
+    return next(c for c in module.co_consts if isinstance(c, CodeType)), unit

@@ -1,0 +1,167 @@
+"""What the code generator knows while it compiles: the file, and one function of it.
+
+Names.  Whatever a script can spell stands for itself as a local variable; every other
+name that occurs in compiled code contains a "!", so that nothing a script says can reach
+it:
+
+    x!              the script's global variable x
+    lambda!3        a lambda; `trace` cuts the name at the "!"
+    !M              the meter of the run
+    !7              a temporary
+    !add            an operation, from `support.OPERATIONS`
+    u!len, m!json.encode, h!payments.charge
+                    a built-in, a member of a module, a function of the host
+    f!len           the Python function inside a built-in
+
+The first four live in the globals or the locals of a run, the others in the program's
+`__builtins__`, which all its runs share.
+"""
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from starflow_service.starlark import pysyntax as py
+from starflow_service.starlark.pysyntax import At
+from starflow_service.starlark.syntax import Def, File, Load
+from starflow_service.starlark.values import Builtin, HostFunction, Module
+
+# More functions than this could call each other deeper than `Limits.max_call_depth`
+# without any of them being called recursively, so their depth is counted.
+UNCOUNTED_FUNCTIONS_MAX = 100
+
+
+class Unit:
+    """One file: what is the same for all its functions."""
+
+    def __init__(
+        self,
+        file: File,
+        universe: Mapping[str, Any],
+        modules: Mapping[str, Module],
+        *,
+        deep: bool,
+    ) -> None:
+        self.universe = universe
+        self.deep = deep
+        # Names that the program adds to its `__builtins__`.
+        self.constants: dict[str, Any] = {}
+        # Global variables of a run that say which functions are running.
+        self.flags: list[str] = []
+        self.functions = 0
+        self.defs = {node.name.name: node for node in file.body if type(node) is Def}
+        self.loaded = {
+            binding.local.name: member(modules, load.module, binding.exported)
+            for load in file.body
+            if type(load) is Load
+            for binding in load.bindings
+        }
+
+    def constant(self, name: str, value: Any) -> str:
+        """Add a constant to the program and return its name."""
+        self.constants[name] = value
+        return name
+
+    def flag(self) -> str:
+        """Return the name of a new flag."""
+        self.flags.append(f"!on{len(self.flags)}")
+        return self.flags[-1]
+
+    def host_function(self, path: str) -> str:
+        """Return the name of the host's function *path*."""
+        return self.constant(f"h!{path}", HostFunction(path))
+
+    def inner(self, name: str, builtin: Builtin) -> str:
+        """Return the name of the Python function inside a built-in."""
+        return self.constant(f"f!{name}", builtin.fn)
+
+
+def member(modules: Mapping[str, Module], module: str, exported: str) -> Any:
+    """Return what a load binds: a member, or the module under its own name."""
+    members = modules[module].members
+    if exported in members:
+        return members[exported]
+    assert exported == module, "the resolver has checked the members"
+    return modules[module]
+
+
+@dataclass(slots=True)
+class Cost:
+    """What a block of straight-line code costs, summed while it is compiled."""
+
+    nodes: int = 0
+    bytes: int = 0
+
+    def steps(self) -> int:
+        """Return the steps that one pass through the block takes."""
+        return 1 + self.nodes // 4
+
+
+@dataclass(slots=True)
+class Emitter:
+    """
+    One function under compilation.
+
+    An expression may need statements before the one it stands in: `out` takes them.
+    `ordered` counts those among them whose place in the order of evaluation matters.
+    """
+
+    unit: Unit
+    name: str
+    out: list[ast.stmt] = field(default_factory=list)
+    cost: Cost = field(default_factory=Cost)
+    ordered: int = 0
+    temporaries: int = 0
+    # Whether the function locks what it iterates over, and whether it calls anything.
+    locks: bool = False
+    calls: bool = False
+
+    def emit(self, *statements: ast.stmt) -> None:
+        """Add statements whose order matters."""
+        self.out.extend(statements)
+        self.ordered += 1
+
+    def temporary(self) -> str:
+        """Return a name that is used nowhere else in the function."""
+        self.temporaries += 1
+        return f"!{self.temporaries}"
+
+    def spill(self, value: ast.expr, place: At) -> ast.expr:
+        """Evaluate *value* now and return what stands for the result."""
+        if isinstance(value, ast.Constant):
+            return value
+        if isinstance(value, ast.Name) and value.id.startswith("!"):
+            return value
+        name = self.temporary()
+        self.emit(py.assign(name, value, place))
+        return py.load(name, place)
+
+    @contextmanager
+    def buffer(self) -> Iterator[list[ast.stmt]]:
+        """Collect what is emitted into a list of its own."""
+        outer, self.out = self.out, []
+        try:
+            yield self.out
+        finally:
+            self.out = outer
+
+    def block(
+        self, place: At, compile_body: Callable[[], None]
+    ) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        """Return what takes the cost of a block, and the block's statements."""
+        outer, self.cost = self.cost, Cost()
+        with self.buffer() as body:
+            compile_body()
+        head = [*charges(self.cost, place), py.tick_when_spent(place)]
+        self.cost = outer
+        return head, body
+
+
+def charges(cost: Cost, place: At) -> list[ast.stmt]:
+    """Return the statements that take the cost of a block."""
+    head = [py.spend("steps", ast.Constant(cost.steps(), **place), place)]
+    if cost.bytes:
+        head.append(py.spend("bytes", ast.Constant(cost.bytes, **place), place))
+    return head

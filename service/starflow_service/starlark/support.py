@@ -1,0 +1,183 @@
+"""The operations that compiled code calls, by the names it calls them by."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from starflow_service.starlark import ops
+from starflow_service.starlark.errors import EvalError, LimitError
+from starflow_service.starlark.values import Dict, List, type_name
+
+if TYPE_CHECKING:
+    from starflow_service.starlark.meter import Meter
+
+# What a `**kwargs` parameter costs for each of its arguments, and a `*args` one.
+KEYWORD_BYTES = 150
+ARGUMENT_BYTES = 8
+
+
+def begin(m: "Meter", x: Any, locks: list[Any]) -> Iterable[Any]:
+    """Return what a loop over *x* goes through, and lock *x*."""
+    elements = ops.begin_iteration(m, x)
+    locks.append(x)
+    return elements
+
+
+def end(locks: list[Any]) -> None:
+    """Unlock what the innermost loop of a function goes through."""
+    ops.end_iteration(locks.pop())
+
+
+def unlock(locks: list[Any]) -> None:
+    """Unlock what the loops went through that a function has left."""
+    while locks:
+        ops.end_iteration(locks.pop())
+
+
+def made(m: "Meter", items: List) -> List:
+    """Return the list of a comprehension, unless it is too long."""
+    limit = m.limits.max_elements
+    if len(items) > limit:
+        raise LimitError("max_elements", f"list of more than {limit} elements")
+    return items
+
+
+def args(m: "Meter", items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Pay for the tuple of a `*args` parameter."""
+    m.charge(ARGUMENT_BYTES * len(items))
+    return items
+
+
+def kwargs(m: "Meter", items: dict[str, Any]) -> Dict:
+    """Return the dict of a `**kwargs` parameter."""
+    m.charge(KEYWORD_BYTES * len(items))
+    return ops.make_dict(m, list(items.items()))
+
+
+def call_method(
+    m: "Meter", x: Any, name: str, positional: tuple[Any, ...], named: dict[str, Any]
+) -> Any:
+    """Call `x.name(...)`."""
+    return ops.call(m, ops.attr(m, x, name), positional, named)
+
+
+def call_open(
+    m: "Meter",
+    function: Any,
+    positional: tuple[Any, ...],
+    named: dict[str, Any],
+    star: Any,
+    starstar: Any,
+) -> Any:
+    """Call a function with `*star` and `**starstar`; None stands for an absent one."""
+    if star is not None:
+        positional = (*positional, *_spread(m, star))
+    if starstar is not None:
+        named = _merge(m, named, starstar)
+    return ops.call(m, function, positional, named)
+
+
+def _spread(m: "Meter", star: Any) -> Sequence[Any]:
+    try:
+        elements = ops.begin_iteration(m, star)
+    except EvalError:
+        kind = type_name(star)
+        raise EvalError(f"argument after * must be iterable, not {kind}") from None
+    try:
+        items = list(elements)
+    finally:
+        ops.end_iteration(star)
+    m.charge(ARGUMENT_BYTES * len(items))
+    return items
+
+
+def _merge(m: "Meter", named: Mapping[str, Any], starstar: Any) -> dict[str, Any]:
+    if not isinstance(starstar, Dict):
+        kind = type_name(starstar)
+        raise EvalError(f"argument after ** must be a mapping, not {kind}")
+    m.charge(KEYWORD_BYTES * len(starstar))
+    result = dict(named)
+    for key, value in starstar.items():
+        if type(key) is not str:
+            raise EvalError("keywords must be strings")
+        if key in result:
+            raise EvalError(f"got multiple values for keyword argument {key!r}")
+        result[key] = value
+    return result
+
+
+def recursive(name: str) -> NoReturn:
+    """Refuse a recursive call."""
+    raise EvalError(f"function {name} called recursively")
+
+
+def enter(m: "Meter") -> None:
+    """Count a call, in files with so many functions that calls could nest too deep."""
+    m.depth += 1
+    if m.depth > m.limits.max_call_depth:
+        limit = m.limits.max_call_depth
+        raise LimitError("max_call_depth", f"calls nested more than {limit} deep")
+
+
+def leave(m: "Meter") -> None:
+    """Count the end of a call."""
+    m.depth -= 1
+
+
+# Compiled code reads these through `__builtins__`; see `codegen_scope` for the names.
+OPERATIONS: Mapping[str, Any] = {
+    "!add": ops.add,
+    "!sub": ops.sub,
+    "!mul": ops.mul,
+    "!truediv": ops.truediv,
+    "!floordiv": ops.floordiv,
+    "!mod": ops.mod,
+    "!and": ops.and_,
+    "!or": ops.or_,
+    "!xor": ops.xor,
+    "!lshift": ops.lshift,
+    "!rshift": ops.rshift,
+    "!eq": ops.eq,
+    "!ne": ops.ne,
+    "!lt": ops.lt,
+    "!le": ops.le,
+    "!gt": ops.gt,
+    "!ge": ops.ge,
+    "!contains": ops.contains,
+    "!not_contains": ops.not_contains,
+    "!neg": ops.neg,
+    "!pos": ops.pos,
+    "!invert": ops.invert,
+    "!iadd": ops.iadd,
+    "!ior": ops.ior,
+    "!index": ops.index,
+    "!set_index": ops.set_index,
+    "!slice": ops.slice_,
+    "!attr": ops.attr,
+    "!set_attr": ops.set_attr,
+    "!unpack": ops.unpack,
+    "!make_list": ops.make_list,
+    "!make_dict": ops.make_dict,
+    "!call": ops.call,
+    "!call_method": call_method,
+    "!call_open": call_open,
+    "!begin": begin,
+    "!end": end,
+    "!unlock": unlock,
+    "!made": made,
+    "!args": args,
+    "!kwargs": kwargs,
+    "!recursive": recursive,
+    "!enter": enter,
+    "!leave": leave,
+    "!none": {},
+    "!type": type,
+    "!int": int,
+    "!float": float,
+    "!str": str,
+    "!bool": bool,
+    "!tuple": tuple,
+    "!List": List,
+    "!Dict": Dict,
+    "!Function": FunctionType,
+}
