@@ -1,10 +1,11 @@
 """The documents are true: their links lead somewhere, their scripts compile, and their
 commands run, against a real server and in the order in which they stand.
 
-A fence says what it is by the words after its language: ``sh run`` is executed, ``python
-shop.py`` and ``starlark order.star`` are files that the commands find.
+A fence says what it is by the word after its language: ``sh run`` is executed, and
+``python shop.py`` and ``starlark order.star`` are files that the commands find.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -35,8 +36,8 @@ PATIENCE_S = 120
 FENCE = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
-# grpcurl comes with no package; `buf curl` does the same, and so the documents' requests
-# are checked by it where there is no grpcurl.
+# grpcurl comes with no package.  `buf curl` does the same, and so the requests in the
+# documents are checked by it where there is no grpcurl.
 GRPCURL = """#!/usr/bin/env bash
 [ "$1" = -plaintext ] && shift
 data='{}'
@@ -83,59 +84,111 @@ def test_scripts_compile(document, script):
     assert compile_program(script).functions is not None
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Where commands run: a directory, and what a shell finds after `make setup`."""
+
+    place: Path
+    environment: dict[str, str]
+    port: str
+
+    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        """Start *command* as the head of a session that holds all that it starts."""
+        with (self.place / f"{name}.out").open("wb") as out:
+            return subprocess.Popen(
+                command,
+                cwd=self.place,
+                env=self.environment,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    def said(self, name: str) -> str:
+        return (self.place / f"{name}.out").read_text()
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """What a shell finds after `make setup`, and a port of its own."""
+def stage(tmp_path: Path) -> Stage:
     tools = tmp_path / "tools"
     tools.mkdir()
     if not shutil.which("grpcurl"):
         (tools / "grpcurl").write_text(GRPCURL)
         (tools / "grpcurl").chmod(0o755)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    scripts = Path(sys.executable).parent
-    return {
+    place = tmp_path / "place"
+    place.mkdir()
+    port = free_port()
+    environment = {
         **os.environ,
-        "PATH": f"{scripts}:{tools}:{os.environ['PATH']}",
-        "STARFLOW_ADDRESS": address,
-        "STARFLOW_LISTEN": address,
+        "PATH": f"{Path(sys.executable).parent}:{tools}:{os.environ['PATH']}",
+        "STARFLOW_ADDRESS": f"127.0.0.1:{port}",
+        "STARFLOW_LISTEN": f"127.0.0.1:{port}",
     }
+    return Stage(place, environment, port)
 
 
-def executable(document: Path, port: str) -> str:
-    """All commands of *document* as one script, which its background processes join."""
+def end_session(process: subprocess.Popen[bytes]) -> None:
+    # What the commands started in the background may have outlived the shell.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def server(stage: Stage) -> Iterator[None]:
+    """A server for the documents that take one for granted."""
+    port_file = stage.place / "port"
+    command = ["starflow", "serve", "--port-file", str(port_file)]
+    process = stage.start("server", *command)
+    try:
+        while not port_file.exists():
+            assert process.poll() is None, stage.said("server")
+        yield
+    finally:
+        end_session(process)
+
+
+def executed(document: Path) -> str:
     blocks = [f.text for f in fences(document) if (f.language, f.word) == ("sh", "run")]
-    return "set -euo pipefail\n" + "\n".join(blocks).replace(DEFAULT_PORT, port)
+    return "\n".join(blocks)
+
+
+def play(document: Path, stage: Stage) -> None:
+    """Run all commands of *document* in one shell."""
+    for fence in fences(document):
+        if "." in fence.word:
+            (stage.place / fence.word).write_text(fence.text)
+    commands = executed(document).replace(DEFAULT_PORT, stage.port)
+    shell = stage.start("shell", "bash", "-euo", "pipefail", "-c", commands)
+    try:
+        assert shell.wait(timeout=PATIENCE_S) == 0, stage.said("shell")
+    finally:
+        end_session(shell)
+
+
+SELF_CONTAINED = [d for d in DOCUMENTS if "starflow serve" in executed(d)]
+NEED_A_SERVER = [d for d in DOCUMENTS if executed(d) and d not in SELF_CONTAINED]
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(
-    "document",
-    [d for d in DOCUMENTS if "```sh run" in d.read_text()],
-    ids=name_of,
-)
-def test_commands_run(document, environment, tmp_path):
-    place = tmp_path / "place"
-    place.mkdir()
-    for fence in fences(document):
-        if "." in fence.word:
-            (place / fence.word).write_text(fence.text)
-    port = environment["STARFLOW_ADDRESS"].rpartition(":")[2]
+@pytest.mark.parametrize("document", SELF_CONTAINED, ids=name_of)
+def test_commands_run(document, stage):
+    play(document, stage)
 
-    shell = subprocess.Popen(
-        ["bash", "-c", executable(document, port)],
-        cwd=place,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said, _ = shell.communicate(timeout=PATIENCE_S)
-    finally:
-        # The session holds what the commands started in the background, too.
-        os.killpg(shell.pid, signal.SIGKILL)
 
-    assert shell.returncode == 0, said
+@pytest.mark.system
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("document", NEED_A_SERVER, ids=name_of)
+def test_commands_run_against_a_server(document, stage):
+    play(document, stage)
+
+
+def test_the_front_door_is_tested():
+    assert [name_of(d) for d in SELF_CONTAINED] == ["README.md"]
+    assert ROOT / "docs/protocol.md" in NEED_A_SERVER

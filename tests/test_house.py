@@ -26,7 +26,7 @@ PURE_STDLIB = frozenset(
     {
         "__future__", "abc", "array", "ast", "base64", "bisect", "builtins", "cmath",
         "codecs", "collections", "contextlib", "copy", "dataclasses", "difflib",
-        "enum", "fractions", "functools", "gc", "hashlib", "heapq", "inspect",
+        "dis", "enum", "fractions", "functools", "gc", "hashlib", "heapq", "inspect",
         "itertools", "json", "keyword", "linecache", "math", "numbers", "operator",
         "re", "string", "struct", "sys", "textwrap", "token", "tokenize", "traceback",
         "types", "typing", "unicodedata", "warnings", "weakref",
@@ -49,8 +49,9 @@ class Room:
     """
     A directory, and what its modules may import.
 
-    Of our own packages and of others only what `may_import` names; of the standard
-    library everything, or `PURE_STDLIB` if the room is pure.
+    Of our own packages and of others only what `may_import` names: the rooms below it,
+    never one above.  Of the standard library everything, or `PURE_STDLIB` if the room
+    is pure.
     """
 
     directory: str
@@ -93,6 +94,7 @@ ROOMS = {
             "starflow_service.rpc",
             "starflow_service.runtime",
             "starflow_service.engine",
+            "starflow_service.starlark",
             "starflow.v1",
             "structlog",
         },
