@@ -16,9 +16,9 @@ The rules that every implementation keeps, and `starflow_backends.testing` check
 2. `append` is durable to the store's `durability` when it returns.
 3. Of writers that expect the same version one wins; the others get `ConflictError` and
    have written nothing.
-4. An append whose `append_id` equals that of the last append of the run is a repetition:
-   it succeeds and changes nothing.  A writer that never learnt what became of an append
-   sends the same one again.
+4. An append whose `append_id` equals that of the last append of the run is a
+   repetition: it succeeds and changes nothing.  A writer that never learnt what became
+   of an append sends the same one again.
 5. What was read once is a prefix of what is read later.
 6. An error other than `UnavailableError` means that nothing was written.  After
    `UnavailableError` the outcome is unknown: repeat the append, or read.
@@ -56,7 +56,7 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One atomic change of one run.  An append without events changes the index only."""
+    """One atomic change of one run; without events it changes the index only."""
 
     # The run's key: namespace, slash, run id.
     run: str
@@ -117,7 +117,7 @@ class StoreError(Exception):
       x UnavailableError   no answer: the outcome is unknown
       x FullError          no space; nothing was written
       x CorruptError       a stored event is damaged
-      x LayoutError        the store was written by a newer release, or by another program
+      x LayoutError        written by a newer release, or by another program
       x LockedError        another server has the store
     """
 
@@ -143,10 +143,15 @@ class FullError(StoreError):
 
 
 class CorruptError(StoreError):
-    """A stored event is damaged."""
+    """
+    A stored event is damaged; version 0 stands for the run's index.
+
+    An empty run stands for something that belongs to no run.
+    """
 
     def __init__(self, run: str, version: int, reason: str) -> None:
-        super().__init__(f"run {run}, event {version}: {reason}")
+        event = f", event {version}" if version else ""
+        super().__init__(f"run {run}{event}: {reason}" if run else reason)
         self.run = run
         self.version = version
 

@@ -1,0 +1,169 @@
+"""Runs in one file: the default, which needs no server of its own."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
+
+from starflow_backends import sqlite_index as index
+from starflow_backends.lock import FileLock
+from starflow_backends.sqlite_commit import Committer
+from starflow_backends.sqlite_errors import store_error
+from starflow_backends.sqlite_schema import open_reader, open_writer
+from starflow_backends.sqlite_writer import Writer
+from starflow_backends.store import (
+    Append,
+    DueTimers,
+    Durability,
+    Phase,
+    StoredRun,
+    UnavailableError,
+)
+
+T = TypeVar("T")
+# So that one long read does not make all others wait.
+_READERS = 2
+
+
+class SqliteStore:
+    """
+    A `Store` in a SQLite database.
+
+    One thread writes and commits in groups, others read; the event loop never touches
+    the disk.  The database belongs to one open store at a time: `PATH.lock` says whose.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        work_max: int = 1_024,
+    ) -> None:
+        # By its real name, so that there is one lock for a file however it is called.
+        self._path = Path(path).resolve()
+        self._clock = clock
+        self._work_max = work_max
+        self._lock = FileLock(self._path)
+        self._committer: Committer | None = None
+        self._writer: Writer | None = None
+        self._threads = ThreadPoolExecutor(_READERS, "starflow-sqlite-read")
+        # Those that no thread is reading with.
+        self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+
+    @property
+    def kind(self) -> str:
+        return "sqlite"
+
+    @property
+    def durability(self) -> Durability:
+        return Durability.DISK
+
+    async def open(self) -> None:
+        try:
+            committer = await asyncio.to_thread(self._open)
+        except BaseException:
+            await self.close()
+            raise
+        loop = asyncio.get_running_loop()
+        self._writer = Writer(committer, loop, self._work_max)
+
+    async def close(self) -> None:
+        if self._writer:
+            await self._writer.close()
+        await asyncio.to_thread(self._close)
+
+    def append(self, append: Append) -> Awaitable[None]:
+        return self._open_writer.append(append)
+
+    async def load(self, run: str) -> StoredRun | None:
+        return await self._read(partial(index.load, run=run), run)
+
+    async def read(
+        self, run: str, *, from_version: int = 1, limit: int | None = None
+    ) -> list[bytes]:
+        query = partial(index.read, run=run, from_version=from_version, limit=limit)
+        return await self._read(query, run, from_version)
+
+    async def runs_in(
+        self, phases: Sequence[Phase], *, after: str = "", limit: int = 1000
+    ) -> list[str]:
+        query = partial(index.runs_in, phases=phases, after=after, limit=limit)
+        return await self._read(query)
+
+    async def timers_due(self, *, limit: int = 1000) -> DueTimers:
+        query = partial(index.timers_due, now_ns=self._clock(), limit=limit)
+        return await self._read(query)
+
+    async def put_record(
+        self, space: str, key: str, value: bytes, *, replace: bool = True
+    ) -> bytes:
+        operation = partial(
+            index.put_record, space=space, key=key, value=value, replace=replace
+        )
+        return await self._open_writer.operate(operation)
+
+    async def get_record(self, space: str, key: str) -> bytes | None:
+        return await self._read(partial(index.get_record, space=space, key=key))
+
+    async def scan_records(self, space: str) -> dict[str, bytes]:
+        return await self._read(partial(index.scan_records, space=space))
+
+    async def clear_index(self) -> None:
+        await self._open_writer.operate(index.clear_index)
+
+    @property
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise UnavailableError("the store is not open")
+        return self._writer
+
+    async def _read(
+        self,
+        query: Callable[[sqlite3.Connection], T],
+        run: str = "",
+        version: int = 0,
+    ) -> T:
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._on_reader, query)
+        except sqlite3.Error as error:
+            raise store_error(error, run, version) from error
+
+    # What follows blocks, and runs in other threads.
+
+    def _on_reader(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        # As many connections as threads: this one never waits.
+        connection = self._readers.get_nowait()
+        try:
+            return query(connection)
+        finally:
+            self._readers.put(connection)
+
+    def _open(self) -> Committer:
+        try:
+            self._lock.acquire()
+            connection = open_writer(self._path)
+            self._committer = Committer(connection)
+            for _ in range(_READERS):
+                self._readers.put(open_reader(self._path))
+        except OSError as error:
+            raise UnavailableError(f"{self._path}: {error.strerror}") from error
+        except sqlite3.Error as error:
+            raise store_error(error) from error
+        return self._committer
+
+    def _close(self) -> None:
+        self._threads.shutdown()
+        # The connection that is closed last takes a checkpoint: it is the writing one.
+        while not self._readers.empty():
+            self._readers.get_nowait().close()
+        if self._committer:
+            self._committer.close()
+            self._committer = None
+        self._lock.release()

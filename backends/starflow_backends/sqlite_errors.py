@@ -1,0 +1,47 @@
+"""What SQLite's errors mean to the user of a store."""
+
+import sqlite3
+
+from starflow_backends.store import (
+    CorruptError,
+    FullError,
+    StoreError,
+    UnavailableError,
+)
+
+# An extended error code has the primary one in its lowest byte.
+_PRIMARY = 0xFF
+_DAMAGED = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    # A row is there that its run's head knows nothing of.
+    sqlite3.SQLITE_CONSTRAINT,
+}
+
+
+def store_error(error: sqlite3.Error, run: str = "", version: int = 0) -> StoreError:
+    """Return what *error*, met while at *version* of *run*, means."""
+    code = _primary_code(error)
+    if code == sqlite3.SQLITE_FULL:
+        # Raised before the frame that would commit is in the write-ahead log.
+        return FullError("the disk of the database is full")
+    if code in _DAMAGED:
+        return CorruptError(run, version, f"the database is damaged: {error}")
+    return UnavailableError(f"the database does not answer: {error}")
+
+
+def is_of_all(error: Exception) -> bool:
+    """
+    Whether *error* would meet every append of the group, and not just the guilty one.
+
+    A disk that is full may yet have room for the smaller ones.
+    """
+    return (
+        isinstance(error, sqlite3.OperationalError)
+        and _primary_code(error) != sqlite3.SQLITE_FULL
+    )
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    # Errors that Python's module makes itself have no code.
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY
