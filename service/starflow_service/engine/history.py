@@ -88,6 +88,7 @@ class History:
         "sleeps",
         "start",
         "version",
+        "yields",
     )
 
     def __init__(self) -> None:
@@ -103,6 +104,8 @@ class History:
         # Signal ids of open calls.
         self.signal_ids: dict[str, int] = {}
         self.answered: dict[str, Answered] = {}
+        # How many of the open calls have yielded.
+        self.yields = 0
 
     def apply(self, event: Event) -> None:
         """
@@ -197,11 +200,13 @@ class History:
         if call.yielded is not None:
             raise LogCorruptError(event.version, "a second YIELD of one call")
         call.yielded = event
+        self.yields += 1
 
     def _on_resume(self, event: Resume) -> None:
         if self._open_call(event.call_version, event).yielded is None:
             raise LogCorruptError(event.version, "RESUME without YIELD")
         self._end_call(event.call_version)
+        self.yields -= 1
         self.answered[event.signal_id] = Answered(
             event.call_version, event.version, event.result
         )

@@ -17,9 +17,8 @@ text, and results reach it through `_results` alone, whoever put them there.
 
 The order of RETURN, RESUME and WAKE in the log is the order in which the script saw
 them. Live, this holds because the runtime delivers one of them at a time and turns the
-machine until it blocks.  In replay, the script takes the next of them when it waits,
-and never before; so a step of the script that meets an answer of the world in the log,
-or the other way round, is a mismatch.
+machine until it blocks.  In replay, the script takes the next of them when it waits.  A
+script that waits where the log has a step of its own has left its log.
 
 A machine is never repaired.  When an append fails, when the run is evicted, when the
 replay left its log, the machine is killed and another is made from the log.
@@ -88,7 +87,7 @@ class Machine:
     """
     The interpreter of one run, at one place of its log.
 
-    Make one and `begin` a new run or `load` a log, then `turn` it until it blocks. 
+    Make one and `begin` a new run or `load` a log, then `turn` it until it blocks.
     Then, again and again: `arrive` with one thing, `turn` until it blocks.  The new
     events are in the ledger.
     """
@@ -287,8 +286,17 @@ class Machine:
         self._cursor += 1
 
     def _recorded_step(self, kind: type[E], asked: Callable[[], str]) -> E | None:
-        """Return the recorded event of the script's next step; None: it is new."""
+        """
+        Return the recorded event of the script's next step; None: it is new.
+
+        Answers of the world that come first in the log arrived while the run was paused
+        between two steps.
+        """
         event = self._peek()
+        while event is not None and not isinstance(event, _STEPS):
+            self._consume(event)
+            self._hand_over(event)
+            event = self._peek()
         if event is None or isinstance(event, kind):
             return event
         raise self._mismatch(event, asked())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from starflow_service.engine.events import Failure, Result
+from starflow_service.starlark.diagnostics import Diagnostic
 
 NS = 1_000_000_000  # nanoseconds in a second
 
@@ -243,3 +244,15 @@ class Abandon:
 
     token: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptReport:
+    """What a look at a script finds, without running it."""
+
+    # Whether Run would take it.
+    valid: bool
+    diagnostics: Sequence[Diagnostic]
+    script_hash: str
+    # The dotted functions that it names.
+    functions: Sequence[str]

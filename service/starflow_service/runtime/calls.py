@@ -1,0 +1,306 @@
+"""Open calls on their way to workers: queued, leased, renewed, lost, handed out again.
+
+States of a call, and what moves it:
+
+    queued  --poll-->             leased
+    leased  --report-->           settling (its result is being stored)
+    leased  --lease ends-->       queued, next attempt
+    leased  --attempt too long--> a failure, as if the worker had reported it
+    settling --RETURN stored-->   closed
+    settling --failure stored, to be tried again--> backing off --timer--> queued
+    settling --store fails-->     leased again: the worker will report again
+
+A lease is short and renewed by heartbeats.  It says nothing about how long the function
+may take, only how long its worker may be silent.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+
+from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.options import Options
+from starflow_service.runtime.pending import Lease, PendingCall, Session
+from starflow_service.runtime.queues import Queues
+from starflow_service.runtime.tokens import Token, Tokens
+from starflow_service.runtime.types import NS, Abandon, Task, TaskBeat
+
+# Repeated polls are recognised among this many last ones of a worker.
+_POLLS_KEPT = 16
+
+
+class Calls:
+    """All open calls of the runs that this server owns."""
+
+    def __init__(
+        self,
+        options: Options,
+        clock: Clock,
+        tokens: Tokens,
+        *,
+        on_timeout: Callable[[PendingCall], None],
+        on_exhausted: Callable[[PendingCall], None],
+    ) -> None:
+        self.queues = Queues()
+        self._options = options
+        self._clock = clock
+        self._tokens = tokens
+        # What to do with an attempt that took too long, and with a call whose workers
+        # were lost too often.
+        self._on_timeout = on_timeout
+        self._on_exhausted = on_exhausted
+        self._calls: dict[tuple[str, int], PendingCall] = {}
+        # Tokens by the end of their lease: all leases last equally long, so the order
+        # of renewal is the order of ending.
+        self._leased: dict[str, PendingCall] = {}
+
+    # Calls come and go
+
+    def find(self, run: str, call_version: int) -> PendingCall | None:
+        """Return the open call, or None."""
+        return self._calls.get((run, call_version))
+
+    def of_run(self, run: str, versions: Sequence[int]) -> Iterator[PendingCall]:
+        """Yield those of the run's calls that are here."""
+        for version in versions:
+            call = self._calls.get((run, version))
+            if call is not None:
+                yield call
+
+    def add(self, call: PendingCall) -> None:
+        """Take a call whose CALL is stored and offer it to workers."""
+        self._calls[call.key] = call
+        self.queues.put(call)
+
+    def add_recovered(self, call: PendingCall) -> None:
+        """
+        Take a call that an earlier server may have handed out.
+
+        Workers get a little time to show that they hold it, so that a restart of the
+        server does not repeat what they are doing.
+        """
+        call.is_recovered = True
+        self._calls[call.key] = call
+        asyncio.get_running_loop().call_later(
+            self._options.recovery_grace_s, self.requeue, call
+        )
+
+    def add_backing_off(self, call: PendingCall) -> None:
+        """Take a call whose next attempt is not due yet."""
+        self._calls[call.key] = call
+
+    def close(self, run: str, call_version: int) -> None:
+        """The call has ended, or yielded."""
+        call = self._calls.pop((run, call_version), None)
+        if call is not None:
+            call.is_closed = True
+            self._end_lease(call)
+
+    def requeue(self, call: PendingCall) -> None:
+        """Offer *call* again, unless somebody has it or it is closed."""
+        if call.is_closed or call.is_queued or call.is_settling or call.lease:
+            return
+        self.queues.put(call)
+
+    # Handing out
+
+    async def poll(
+        self,
+        session: Session,
+        functions: Sequence[str],
+        *,
+        poll_id: str,
+        tasks_max: int,
+        bytes_max: int,
+        wait_s: float,
+    ) -> list[Task]:
+        """Lease the oldest calls of *functions*, waiting for the first if need be."""
+        repeated = self._repeated(session, poll_id)
+        if repeated:
+            return repeated
+        names = [(session.namespace, function) for function in functions]
+        ends_at = self._clock.monotonic() + wait_s
+        while True:
+            taken = self.queues.take(names, calls_max=tasks_max, bytes_max=bytes_max)
+            if taken:
+                return self._hand_out(session, taken, poll_id)
+            left = ends_at - self._clock.monotonic()
+            if left <= 0 or not await self.queues.wait(names, left):
+                return []
+
+    def _repeated(self, session: Session, poll_id: str) -> list[Task]:
+        tokens = session.polls.get(poll_id, ()) if poll_id else ()
+        held = [session.held[token] for token in tokens if token in session.held]
+        return [call.lease.task for call in held if call.lease is not None]
+
+    def _hand_out(
+        self, session: Session, taken: list[PendingCall], poll_id: str
+    ) -> list[Task]:
+        tasks = [self._lease(session, call) for call in taken]
+        if poll_id:
+            session.polls[poll_id] = [task.token for task in tasks]
+            while len(session.polls) > _POLLS_KEPT:
+                del session.polls[next(iter(session.polls))]
+        return tasks
+
+    def _lease(self, session: Session, call: PendingCall) -> Task:
+        token, delivery = self._tokens.make(call.run, call.call.version, call.attempt)
+        task = self._task(call, token)
+        self._begin_lease(session, call, task, delivery)
+        return task
+
+    def _begin_lease(
+        self, session: Session, call: PendingCall, task: Task, delivery: str
+    ) -> None:
+        now = self._clock.monotonic()
+        call.delivery = delivery
+        call.is_recovered = False
+        times_out_at = now + task.attempt_timeout_ns / NS
+        call.lease = Lease(
+            task,
+            session,
+            ends_at=now + self._options.lease_s,
+            times_out_at=times_out_at,
+            start_ns=self._clock.now_ns(),
+        )
+        session.held[task.token] = call
+        self._leased[task.token] = call
+        self._watch_timeout(call, call.lease)
+
+    def _task(self, call: PendingCall, token: str) -> Task:
+        timeout_ns = call.spec.attempt_timeout_ns if call.spec is not None else None
+        if timeout_ns is None:
+            timeout_ns = int(self._options.attempt_timeout_s * NS)
+        return Task(
+            task_id=f"{call.run}/{call.call.version}",
+            token=token,
+            run_id=call.run_id,
+            call_version=call.call.version,
+            function=call.call.function,
+            input=call.call.input,
+            attempt=call.attempt,
+            lease_s=self._options.lease_s,
+            attempt_timeout_ns=timeout_ns,
+            signal_id=call.call.signal_id,
+            call_ns=call.call.time_ns,
+            last_progress=call.progress,
+            last_failure=None if call.record is None else call.record.failure,
+        )
+
+    # Holding
+
+    def claim(self, token: str, parts: Token, session: Session) -> PendingCall | None:
+        """
+        Return the call that *token* stands for if its holder's word counts now.
+
+        Raises nothing; None means that the token was superseded or its call has ended.
+        """
+        call = self._calls.get((parts.run, parts.call_version))
+        if call is None:
+            return None
+        if call.delivery == parts.delivery:
+            return call
+        if call.is_recovered and call.attempt == parts.attempt:
+            self._begin_lease(session, call, self._task(call, token), parts.delivery)
+            return call
+        return None
+
+    def renew(self, session: Session, beats: Sequence[TaskBeat]) -> list[Abandon]:
+        """Renew the leases of the tasks that a worker holds; name those it lost."""
+        lost = []
+        for beat in beats:
+            parts = self._tokens.parse(beat.token)
+            call = None if parts is None else self.claim(beat.token, parts, session)
+            if call is None or not (call.is_settling or self._renew(beat.token, call)):
+                lost.append(Abandon(beat.token, "the task is no longer this worker's"))
+            elif beat.progress is not None:
+                call.progress = beat.progress
+        return lost
+
+    def _renew(self, token: str, call: PendingCall) -> bool:
+        lease = call.lease
+        if lease is None:
+            # The lease had ended, but nobody else has the task yet.
+            return False
+        del self._leased[token]
+        lease.ends_at = self._clock.monotonic() + self._options.lease_s
+        self._leased[token] = call
+        self._watch_timeout(call, lease)
+        return True
+
+    def _watch_timeout(self, call: PendingCall, lease: Lease) -> None:
+        """Arm a timer if the attempt's time ends within this lease: few ever do."""
+        if lease.timer is None and lease.times_out_at <= lease.ends_at:
+            delay = max(0.0, lease.times_out_at - self._clock.monotonic())
+            loop = asyncio.get_running_loop()
+            lease.timer = loop.call_later(delay, self._on_timeout, call)
+
+    def begin_settling(self, call: PendingCall) -> None:
+        """A report on *call* is on its way into the store."""
+        call.is_settling = True
+        self._end_lease(call)
+
+    def end_settling(self, call: PendingCall) -> None:
+        """The report could not be stored: the worker will send it again."""
+        call.is_settling = False
+        asyncio.get_running_loop().call_later(
+            self._options.lease_s, self._lose_unheld, call, call.delivery
+        )
+
+    def _lose_unheld(self, call: PendingCall, delivery: str) -> None:
+        if call.delivery == delivery:
+            self.requeue(call)
+
+    def release(self, call: PendingCall) -> None:
+        """A worker gave the task back unexecuted."""
+        self._end_lease(call)
+        call.delivery = ""
+        self.requeue(call)
+
+    def suspect(self, session: Session) -> None:
+        """
+        Doubt a worker whose waiting poll broke off.
+
+        It may have died, or only lost its connection: what it does not renew within
+        `suspect_s` is handed out again.
+        """
+        held = {token: call.lease for token, call in session.held.items()}
+        if held:
+            ends = {token: lease.ends_at for token, lease in held.items() if lease}
+            asyncio.get_running_loop().call_later(
+                self._options.suspect_s, self._lose_silent, session, ends
+            )
+
+    def _lose_silent(self, session: Session, ends: dict[str, float]) -> None:
+        for token, ends_at in ends.items():
+            call = session.held.get(token)
+            if call is not None and call.lease and call.lease.ends_at == ends_at:
+                self.lose(call)
+
+    def lose(self, call: PendingCall) -> None:
+        """The worker that had the task is lost: the next attempt."""
+        self._end_lease(call)
+        if call.attempt >= self._options.attempts_max:
+            self._on_exhausted(call)
+            return
+        call.attempt += 1
+        self.requeue(call)
+
+    def sweep(self) -> None:
+        """Take back the tasks whose lease has ended."""
+        now = self._clock.monotonic()
+        ended = []
+        for call in self._leased.values():
+            if call.lease is None or call.lease.ends_at > now:
+                break
+            ended.append(call)
+        for call in ended:
+            self.lose(call)
+
+    def _end_lease(self, call: PendingCall) -> None:
+        lease, call.lease = call.lease, None
+        if lease is not None:
+            if lease.timer is not None:
+                lease.timer.cancel()
+            token = lease.task.token
+            lease.session.held.pop(token, None)
+            self._leased.pop(token, None)

@@ -1,0 +1,28 @@
+"""The only place of the service that reads time and chance."""
+
+import secrets
+import time
+from random import SystemRandom
+
+
+class Clock:
+    """Time, and numbers that nobody can guess.  Tests put their own in its place."""
+
+    def __init__(self) -> None:
+        self._random = SystemRandom()
+
+    def now_ns(self) -> int:
+        """Return the wall clock's time, in nanoseconds since the epoch."""
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never goes back."""
+        return time.monotonic()
+
+    def rand_below(self, limit: int) -> int:
+        """Return a random number from 0 to *limit* - 1."""
+        return self._random.randrange(limit)
+
+    def nonce(self) -> str:
+        """Return 64 random bits as text."""
+        return secrets.token_hex(8)

@@ -1,0 +1,91 @@
+"""A call that a worker has to execute, as the server that owns its run keeps it.
+
+Nothing of it but the record of failed attempts is stored: the CALL event is the task,
+and whoever has the log can make this again.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from starflow_service.engine.events import Call
+from starflow_service.runtime.attempts import AttemptRecord
+from starflow_service.runtime.types import FunctionSpec, RetryPolicy, Task
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A worker, as far as it has shown itself."""
+
+    namespace: str
+    worker_id: str
+    functions: tuple[str, ...] = ()
+    # By token.
+    held: "dict[str, PendingCall]" = field(default_factory=dict)
+    # The tokens that the last polls brought, by poll id, oldest first.
+    polls: dict[str, list[str]] = field(default_factory=dict)
+    # By the monotonic clock.
+    seen_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A task in the hands of a worker.  Times are of the monotonic clock."""
+
+    task: Task
+    session: Session
+    ends_at: float
+    # When the attempt has taken too long, however often its lease is renewed.
+    times_out_at: float
+    start_ns: int
+    # Armed when the attempt's time ends before the lease does.
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False)
+class PendingCall:
+    """A call without a result, and without a YIELD."""
+
+    run: str
+    namespace: str
+    run_id: str
+    call: Call
+    spec: FunctionSpec | None
+    # The number of the attempt under way, or of the next one.
+    attempt: int = 1
+    # The failed attempts so far; None: none.
+    record: AttemptRecord | None = None
+    progress: str | None = None
+    lease: Lease | None = None
+    # The newest delivery by this server; only its report counts.
+    delivery: str = ""
+    # Whether an earlier server may have handed it out: then a genuine report counts
+    # until this server hands it out itself.
+    is_recovered: bool = False
+    # Whether a report is on its way into the store.
+    is_settling: bool = False
+    is_queued: bool = False
+    is_closed: bool = False
+    # Its place in time among all calls; 0: not queued yet.
+    order: int = 0
+
+    @property
+    def queue(self) -> tuple[str, str]:
+        """The queue's name: namespace and function."""
+        return self.namespace, self.call.function
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The run and the version of the CALL."""
+        return self.run, self.call.version
+
+    @property
+    def failed(self) -> int:
+        """How many attempts have failed."""
+        return self.record.failed if self.record is not None else 0
+
+    @property
+    def policy(self) -> RetryPolicy | None:
+        """The retry policy that holds for the call."""
+        if self.record is not None:
+            return self.record.policy
+        return self.spec.retry if self.spec is not None else None

@@ -1,0 +1,87 @@
+"""Compiled scripts, by hash."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+
+from starflow_backends.store import Store
+from starflow_service.runtime.errors import ScriptInvalidError, ScriptNotFoundError
+from starflow_service.starlark import Program, ScriptSyntaxError, compile_program
+
+# Compiling takes about a millisecond a kilobyte.  Up to this many characters it is done
+# on the spot: a thread would cost more than it spares the others.
+_ON_THE_SPOT_MAX = 4_000
+
+
+def hash_of(script: str) -> str:
+    """Return the script's name: the SHA-256 of its UTF-8 text, in hexadecimal."""
+    return hashlib.sha256(script.encode(errors="surrogatepass")).hexdigest()
+
+
+class Programs:
+    """A bounded cache of compiled scripts in front of the store."""
+
+    def __init__(self, store: Store, *, programs_max: int) -> None:
+        self._store = store
+        self._programs_max = programs_max
+        self._programs: OrderedDict[str, Program] = OrderedDict()
+        # Hashes that the store is known to hold.
+        self._stored: set[str] = set()
+
+    async def compile(self, script_hash: str, script: str) -> Program:
+        """
+        Return the compiled *script*.
+
+        Raises:
+            ScriptInvalidError: It is not a program with main(ctx, input).
+        """
+        program = self._programs.get(script_hash)
+        if program is not None:
+            self._programs.move_to_end(script_hash)
+            return program
+        try:
+            if len(script) <= _ON_THE_SPOT_MAX:
+                program = compile_program(script)
+            else:
+                program = await asyncio.to_thread(compile_program, script)
+        except ScriptSyntaxError as error:
+            raise ScriptInvalidError(error.diagnostics) from error
+        self._programs[script_hash] = program
+        if len(self._programs) > self._programs_max:
+            self._programs.popitem(last=False)
+        return program
+
+    async def load(self, script_hash: str) -> Program:
+        """
+        Return the compiled script that the store keeps under *script_hash*.
+
+        Raises:
+            ScriptNotFoundError: It keeps none.
+        """
+        program = self._programs.get(script_hash)
+        if program is not None:
+            self._programs.move_to_end(script_hash)
+            return program
+        return await self.compile(script_hash, await self.text(script_hash))
+
+    async def text(self, script_hash: str) -> str:
+        """
+        Return the script's text.
+
+        Raises:
+            ScriptNotFoundError: The store does not have it.
+        """
+        data = await self._store.get_record("script", script_hash)
+        if data is None:
+            raise ScriptNotFoundError(script_hash)
+        return data.decode()
+
+    def is_stored(self, script_hash: str) -> bool:
+        """Whether the store is known to hold the script."""
+        return script_hash in self._stored
+
+    def mark_stored(self, script_hash: str) -> None:
+        """The store holds the script from now on."""
+        if len(self._stored) > 100 * self._programs_max:
+            self._stored.clear()
+        self._stored.add(script_hash)

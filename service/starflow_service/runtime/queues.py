@@ -1,0 +1,147 @@
+"""Calls that wait for a worker, and workers that wait for a call.
+
+One first-in-first-out queue a function.  A poll that finds nothing waits on all the
+queues it names.  When calls come, pollers are woken at the end of the loop's turn and
+not at once: what one commit of the store sets free then leaves in one answer.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+
+from starflow_service.runtime.pending import PendingCall
+
+QueueName = tuple[str, str]  # namespace, function
+
+
+class Waiter:
+    """A poll that waits."""
+
+    __slots__ = ("future", "names")
+
+    def __init__(self, names: Sequence[QueueName]) -> None:
+        self.names = names
+        self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+class Queues:
+    """The queues of all functions."""
+
+    def __init__(self) -> None:
+        self._queues: defaultdict[QueueName, deque[PendingCall]] = defaultdict(deque)
+        # Dicts for their order: the longest waiting poll is served first.
+        self._waiters: defaultdict[QueueName, dict[Waiter, None]] = defaultdict(dict)
+        self._waiting = 0
+        self._fresh: set[QueueName] = set()
+        self._orders = 0
+
+    @property
+    def waiting_polls(self) -> int:
+        """How many polls wait."""
+        return self._waiting
+
+    def put(self, call: PendingCall) -> None:
+        """Queue *call*; a call keeps its place in time when it comes back."""
+        if call.order == 0:
+            self._orders += 1
+            call.order = self._orders
+            self._queues[call.queue].append(call)
+        else:
+            self._queues[call.queue].appendleft(call)
+        call.is_queued = True
+        self._announce(call.queue)
+
+    def take(
+        self, names: Sequence[QueueName], *, calls_max: int, bytes_max: int
+    ) -> list[PendingCall]:
+        """Return the oldest calls of the named queues, within the bounds."""
+        taken: list[PendingCall] = []
+        size = 0
+        for call in self._oldest(names):
+            size += len(call.call.input)
+            if taken and size > bytes_max:
+                break
+            self._queues[call.queue].popleft()
+            call.is_queued = False
+            taken.append(call)
+            if len(taken) == calls_max:
+                break
+        for name in names:
+            # Whoever waits behind this poll may have what it left.
+            if self._queues.get(name) and name in self._waiters:
+                self._announce(name)
+        return taken
+
+    async def wait(self, names: Sequence[QueueName], timeout_s: float) -> bool:
+        """Wait until one of the queues may hold something; False when time is up."""
+        waiter = Waiter(names)
+        for name in names:
+            self._waiters[name][waiter] = None
+        self._waiting += 1
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(timeout_s, _resolve, waiter, False)
+        try:
+            return await waiter.future
+        finally:
+            timer.cancel()
+            self._waiting -= 1
+            self._forget(waiter)
+
+    def wake_all(self) -> None:
+        """Let every waiting poll look, and answer, now."""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                _resolve(waiter, False)
+
+    def depth(self, name: QueueName) -> int:
+        """How many calls wait for a worker."""
+        return len(self._queues.get(name, ()))
+
+    def _oldest(self, names: Sequence[QueueName]) -> Iterator[PendingCall]:
+        """Yield the calls of the queues, oldest first; closed ones are dropped."""
+        while True:
+            heads = [head for name in names if (head := self._head(name)) is not None]
+            if not heads:
+                return
+            yield min(heads, key=lambda call: call.order)
+
+    def _head(self, name: QueueName) -> PendingCall | None:
+        queue = self._queues.get(name)
+        if queue is None:
+            return None
+        while queue and queue[0].is_closed:
+            queue.popleft()
+        if queue:
+            return queue[0]
+        del self._queues[name]
+        return None
+
+    def _announce(self, name: QueueName) -> None:
+        if not self._fresh:
+            asyncio.get_running_loop().call_soon(self._wake)
+        self._fresh.add(name)
+
+    def _wake(self) -> None:
+        fresh, self._fresh = self._fresh, set()
+        for name in fresh:
+            for waiter in self._waiters.get(name, ()):
+                if not waiter.future.done():
+                    _resolve(waiter, True)
+                    break
+
+    def _forget(self, waiter: Waiter) -> None:
+        for name in waiter.names:
+            waiters = self._waiters[name]
+            waiters.pop(waiter, None)
+            if not waiters:
+                del self._waiters[name]
+        if waiter.future.done() and not waiter.future.cancelled():
+            # It may have been woken for calls that it will not take any more.
+            for name in waiter.names:
+                if self._queues.get(name) and name in self._waiters:
+                    self._announce(name)
+
+
+def _resolve(waiter: Waiter, is_fresh: bool) -> None:
+    if not waiter.future.done():
+        waiter.future.set_result(is_fresh)

@@ -1,0 +1,97 @@
+"""The functions that workers ever registered, and the workers that showed themselves."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from starflow_backends.store import Store
+from starflow_service.runtime.codec import Codec
+from starflow_service.runtime.errors import RateLimitedError
+from starflow_service.runtime.pending import Session
+from starflow_service.runtime.types import FunctionSpec
+
+# difflib takes time with the square of a name's length.
+_SUGGESTED_LENGTH_MAX = 60
+_SESSIONS_MAX = 20_000
+# A worker that holds nothing is forgotten after this many seconds of silence.
+_SESSION_S = 300.0
+
+
+class Registry:
+    """Functions by namespace and name: durable, and small enough for memory."""
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self._store = store
+        self._codec = codec
+        self._specs: dict[str, dict[str, FunctionSpec]] = {}
+
+    async def open(self) -> None:
+        """Read what was registered."""
+        for key, data in (await self._store.scan_records("function")).items():
+            namespace, _, name = key.partition("/")
+            spec = self._codec.decode_spec(data)
+            self._specs.setdefault(namespace, {})[name] = spec
+
+    def spec(self, namespace: str, name: str) -> FunctionSpec | None:
+        """Return the specification in force, or None."""
+        return self._specs.get(namespace, {}).get(name)
+
+    async def register(
+        self, namespace: str, specs: Sequence[FunctionSpec]
+    ) -> list[str]:
+        """Put *specs* in force; return the names whose specification changed."""
+        known = self._specs.setdefault(namespace, {})
+        changed = []
+        for spec in specs:
+            before = known.get(spec.name)
+            if before == spec:
+                continue
+            key = f"{namespace}/{spec.name}"
+            await self._store.put_record("function", key, self._codec.encode_spec(spec))
+            known[spec.name] = spec
+            if before is not None:
+                changed.append(spec.name)
+        return changed
+
+    def unknown(self, namespace: str, names: Iterable[str]) -> dict[str, str]:
+        """Return the names that nobody registered, each with the nearest or ``""``."""
+        known = self._specs.get(namespace, {})
+        return {name: _nearest(name, known) for name in names if name not in known}
+
+
+class Sessions:
+    """The workers, by namespace and id."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[tuple[str, str], Session] = {}
+
+    def find(self, namespace: str, worker_id: str) -> Session | None:
+        """Return the worker's session, or None."""
+        return self._sessions.get((namespace, worker_id))
+
+    def enter(self, namespace: str, worker_id: str) -> Session:
+        """Return the worker's session, a new one if it has none."""
+        key = (namespace, worker_id)
+        session = self._sessions.get(key)
+        if session is None:
+            if len(self._sessions) >= _SESSIONS_MAX:
+                raise RateLimitedError(f"{_SESSIONS_MAX} workers are known", 60)
+            session = self._sessions[key] = Session(namespace, worker_id)
+        return session
+
+    def forget_silent(self, now: float) -> None:
+        """Drop workers that hold nothing and were not heard of for long."""
+        silent = [
+            key
+            for key, session in self._sessions.items()
+            if not session.held and now - session.seen_at > _SESSION_S
+        ]
+        for key in silent:
+            del self._sessions[key]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    if len(name) > _SUGGESTED_LENGTH_MAX:
+        return ""
+    candidates = [k for k in known if len(k) <= _SUGGESTED_LENGTH_MAX][:1000]
+    matches = difflib.get_close_matches(name, candidates, n=1)
+    return matches[0] if matches else ""

@@ -1,0 +1,257 @@
+"""What workers say about their tasks, and what becomes of it.
+
+Only a report with the newest token of a call counts.  It is answered APPLIED once what
+follows from it is stored: the RETURN or YIELD, or the record of a failed attempt and
+the timer of the next.  The same report again is APPLIED again, also after a restart,
+because RETURN and YIELD name the delivery that they came from.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from starflow_service.engine.events import (
+    Failure,
+    FailureKind,
+    Result,
+    Retryability,
+    Return,
+    Yield,
+)
+from starflow_service.runtime.attempts import AttemptRecord, retry_delay_ns
+from starflow_service.runtime.calls import Calls
+from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.errors import (
+    FieldInvalidError,
+    LogCorruptedError,
+    RunNotFoundError,
+)
+from starflow_service.runtime.live import LiveRun
+from starflow_service.runtime.pending import PendingCall, Session
+from starflow_service.runtime.runs import Runs
+from starflow_service.runtime.tokens import Token, Tokens
+from starflow_service.runtime.types import (
+    NS,
+    Completion,
+    CompletionStatus,
+    ReleaseResult,
+    TaskReport,
+    YieldResult,
+)
+
+APPLIED, IGNORED = CompletionStatus.APPLIED, CompletionStatus.IGNORED
+
+
+class Reports:
+    """Takes the reports of workers."""
+
+    def __init__(self, runs: Runs, calls: Calls, tokens: Tokens, clock: Clock) -> None:
+        self._runs = runs
+        self._calls = calls
+        self._tokens = tokens
+        self._clock = clock
+        # Failures that the service itself found, on their way into the store.
+        self._own: set[asyncio.Task[None]] = set()
+
+    async def complete(
+        self, session: Session, reports: Sequence[TaskReport]
+    ) -> list[Completion]:
+        """
+        Take *reports*, each by itself, and say what became of each.
+
+        Raises:
+            StoreDownError: One of them could not be stored; send all of them again.
+        """
+        # All are begun before the first is awaited: they are stored as one group.
+        begun = [self._begin(session, report) for report in reports]
+        return [
+            Completion(report.token, await status)
+            if isinstance(status, Awaitable)
+            else Completion(report.token, CompletionStatus.REJECTED, status)
+            if isinstance(status, Exception)
+            else Completion(report.token, status)
+            for report, status in zip(reports, begun, strict=True)
+        ]
+
+    def time_out(self, call: PendingCall) -> None:
+        """An attempt took too long: as if its worker had reported a failure."""
+        timeout_s = call.lease.task.attempt_timeout_ns / NS if call.lease else 0
+        failure = Failure(
+            "STARFLOW_ATTEMPT_TIMEOUT",
+            f"the attempt took longer than {timeout_s:g} s",
+            FailureKind.TIMEOUT,
+        )
+        self._report_own(call, failure)
+
+    def give_up(self, call: PendingCall) -> None:
+        """The workers of a call were lost too often."""
+        failure = Failure(
+            "STARFLOW_WORKER_LOST",
+            f"{call.attempt} workers were lost while they held this call",
+            FailureKind.WORKER_LOST,
+            Retryability.PERMANENT,
+        )
+        self._report_own(call, failure)
+
+    async def close(self) -> None:
+        """Wait for what was begun."""
+        await asyncio.gather(*self._own, return_exceptions=True)
+
+    def _report_own(self, call: PendingCall, failure: Failure) -> None:
+        session = Session(call.namespace, "")
+        work = self._settle(call, self._fail_input(call, session, failure))
+        task = asyncio.create_task(_finish(work))
+        self._own.add(task)
+        task.add_done_callback(self._own.discard)
+
+    def _begin(
+        self, session: Session, report: TaskReport
+    ) -> CompletionStatus | Exception | Awaitable[CompletionStatus]:
+        parts = self._tokens.parse(report.token)
+        if parts is None or not parts.run.startswith(f"{session.namespace}/"):
+            return FieldInvalidError("task_token", "no token of this service")
+        call = self._calls.claim(report.token, parts, session)
+        if call is None:
+            return self._was_recorded(parts)
+        if call.record is not None and call.record.delivery == parts.delivery:
+            # The failure of this delivery is recorded; the call backs off.
+            return APPLIED
+        if call.is_settling:
+            return self._after_settling(call, session, report)
+        outcome = report.outcome
+        if isinstance(outcome, ReleaseResult):
+            self._calls.release(call)
+            return APPLIED
+        if isinstance(outcome, YieldResult):
+            return self._settle(call, _yield_input(call, session, outcome))
+        if isinstance(outcome, Failure):
+            return self._settle(call, self._fail_input(call, session, outcome))
+        return self._settle(call, _return_input(call, session, outcome))
+
+    def _settle(self, call: PendingCall, begin: "Step") -> Awaitable[CompletionStatus]:
+        self._calls.begin_settling(call)
+        apply, needs_script = begin
+        future = self._runs.submit(call.run, apply, needs_script=needs_script)
+        return self._settled(call, future)
+
+    async def _settled(
+        self, call: PendingCall, future: asyncio.Future[CompletionStatus]
+    ) -> CompletionStatus:
+        try:
+            status = await asyncio.shield(future)
+        except Exception:
+            self._calls.end_settling(call)
+            raise
+        call.is_settling = False
+        return status
+
+    async def _after_settling(
+        self, call: PendingCall, session: Session, report: TaskReport
+    ) -> CompletionStatus:
+        """Answer a report that came again while the first was being stored."""
+
+        def look(run: LiveRun) -> None:
+            """Rounds are in order: when this is answered, the first report is, too."""
+
+        await self._runs.submit(call.run, look, needs_script=False)
+        again = self._begin(session, report)
+        if isinstance(again, Exception):
+            raise again
+        return await again if isinstance(again, Awaitable) else again
+
+    async def _was_recorded(self, parts: Token) -> CompletionStatus:
+        """Say whether the log has its result from the delivery of the token."""
+        try:
+            events = await self._runs.read(parts.run)
+        except (RunNotFoundError, LogCorruptedError):
+            return IGNORED
+        for event in events:
+            if (
+                isinstance(event, Return | Yield)
+                and event.call_version == parts.call_version
+                and event.delivery == parts.delivery
+            ):
+                return APPLIED
+        return IGNORED
+
+    def _fail_input(
+        self, call: PendingCall, session: Session, failure: Failure
+    ) -> "Step":
+        failed = call.failed + 1
+        delay_ns = retry_delay_ns(call.policy, failure, failed)
+        if delay_ns is None:
+            return _return_input(call, session, failure)
+        record = AttemptRecord(
+            failed=failed,
+            next_attempt=call.attempt + 1,
+            due_ns=self._clock.now_ns() + delay_ns,
+            delivery=call.delivery,
+            failure=failure,
+            progress=call.progress,
+            policy=call.policy,
+        )
+
+        def apply(run: LiveRun) -> CompletionStatus:
+            version = call.call.version
+            if not _is_open(run, call):
+                return IGNORED
+            run.records[version] = record
+            run.changed_records.add(version)
+            run.retries[version] = record.due_ns
+            call.record = record
+            call.attempt = record.next_attempt
+            return APPLIED
+
+        return apply, False
+
+
+# How an input is applied, and whether it can move the script.
+Step = tuple[Callable[[LiveRun], CompletionStatus], bool]
+
+
+def _is_open(run: LiveRun, call: PendingCall) -> bool:
+    open_call = run.history.calls.get(call.call.version)
+    return open_call is not None and open_call.yielded is None
+
+
+def _return_input(call: PendingCall, session: Session, result: Result) -> Step:
+    def apply(run: LiveRun) -> CompletionStatus:
+        if not _is_open(run, call):
+            return IGNORED
+        run.open_ledger.returned(
+            call.call.version,
+            result,
+            attempts=call.attempt,
+            worker_id=session.worker_id,
+            delivery=call.delivery,
+        )
+        _forget_attempts(run, call)
+        return APPLIED
+
+    return apply, True
+
+
+def _yield_input(call: PendingCall, session: Session, outcome: YieldResult) -> Step:
+    def apply(run: LiveRun) -> CompletionStatus:
+        if not _is_open(run, call):
+            return IGNORED
+        run.open_ledger.yielded(
+            call.call.version,
+            outcome.timeout_ns,
+            worker_id=session.worker_id,
+            delivery=call.delivery,
+        )
+        _forget_attempts(run, call)
+        return APPLIED
+
+    return apply, True
+
+
+def _forget_attempts(run: LiveRun, call: PendingCall) -> None:
+    version = call.call.version
+    if run.records.pop(version, None) is not None:
+        run.changed_records.add(version)
+        run.retries.pop(version, None)
+
+
+async def _finish(work: Awaitable[CompletionStatus]) -> None:
+    await work

@@ -1,0 +1,460 @@
+"""Runs in memory: one round after the other, and nothing leaves before it is stored.
+
+A round takes what waits in a run's inbox, applies one input after the other - turning
+the script after each until it stands still - stores all new events and index changes in
+one append, and only then answers the inputs and tells the rest of the runtime.
+
+When the store fails, the round's run is dropped from memory with everything that it
+decided: the log is the truth, and the next input reads it again.
+"""
+
+import asyncio
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import structlog
+
+from starflow_backends.store import (
+    Append,
+    ConflictError,
+    CorruptError,
+    Phase,
+    Store,
+    StoredRun,
+    StoreError,
+    UnavailableError,
+)
+from starflow_service.engine.errors import LogCorruptError, SignalRefusal
+from starflow_service.engine.events import Event
+from starflow_service.engine.history import History
+from starflow_service.engine.ledger import Ledger
+from starflow_service.engine.machine import Machine, Turn
+from starflow_service.runtime import pauses
+from starflow_service.runtime.attempts import decode_record, encode_record
+from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.codec import Codec
+from starflow_service.runtime.errors import (
+    DrainingError,
+    LogCorruptedError,
+    RateLimitedError,
+    RunNotFoundError,
+    RuntimeRefusal,
+    StoreDownError,
+)
+from starflow_service.runtime.live import Input, LiveRun, Pause, Stored
+from starflow_service.runtime.options import Options
+from starflow_service.runtime.programs import Programs
+from starflow_service.runtime.types import PauseReason
+from starflow_service.starlark import Program
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+# After so many slices in a row, what the script has done so far is stored, so that
+# whoever waits for an answer gets it.
+_SLICES_BEFORE_STORE = 50
+_APPEND_TRIES = 4
+# How often an input is applied again after a conflict.
+_TRIES = 3
+_APPEND_BACKOFF_S = 0.05
+
+
+class Runs:
+    """All runs that are in memory, and the way to get others there."""
+
+    def __init__(
+        self,
+        store: Store,
+        codec: Codec,
+        programs: Programs,
+        clock: Clock,
+        options: Options,
+        *,
+        on_stored: Callable[[Stored], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._codec = codec
+        self._programs = programs
+        self._clock = clock
+        self._options = options
+        # Told of everything that was stored, and of runs whose state in the store is
+        # not known any more.
+        self._on_stored = on_stored
+        self._on_lost = on_lost
+        self._runs: OrderedDict[str, LiveRun] = OrderedDict()
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._append_ids = itertools.count(1)
+        self._boot = clock.nonce()
+        self._is_closed = False
+
+    # In and out
+
+    def submit(
+        self, key: str, apply: Callable[[LiveRun], T], *, needs_script: bool = True
+    ) -> asyncio.Future[T]:
+        """
+        Apply *apply* to the run *key*; the future is done once all of it is stored.
+
+        Raises, from the future:
+            RunNotFoundError: There is no such run.
+            RuntimeRefusal: What *apply* raised, or that the store failed.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        run = self._runs.get(key) or self._enter(key)
+        run.inbox.append(Input(apply, answer, needs_script))
+        self._wake(run)
+        return answer
+
+    def start(
+        self,
+        key: str,
+        program: Program,
+        script: tuple[str, str],
+        payload: str,
+        apply: Callable[[LiveRun], T],
+    ) -> asyncio.Future[T]:
+        """
+        Begin a new run; the future gives what *apply* makes of it.
+
+        Raises, from the future:
+            ConflictError: The run exists.
+        """
+        run = self._enter(key)
+        ledger = Ledger(History(), self._clock)
+        run.ledger = ledger
+        run.machine = Machine(program, ledger, self._options.limits)
+        run.machine.begin(script[0], payload)
+        run.script = script
+        run.is_loaded = run.is_new = True
+        return self.submit(key, apply)
+
+    def is_live(self, key: str) -> bool:
+        """Whether the run is in memory."""
+        return key in self._runs
+
+    async def evict_idle(self) -> None:
+        """Drop runs that nothing came to for a while, and the idlest over the bound."""
+        now = self._clock.monotonic()
+        over = len(self._runs) - self._options.live_runs_max
+        for run in list(self._runs.values()):
+            if over <= 0 and now - run.used_at < self._options.idle_evict_s:
+                break
+            if not run.is_busy:
+                self._drop(run)
+                over -= 1
+
+    async def close(self) -> None:
+        """Finish the rounds under way and drop every interpreter."""
+        self._is_closed = True
+        while self._rounds:
+            await asyncio.gather(*self._rounds, return_exceptions=True)
+        for run in list(self._runs.values()):
+            self._drop(run)
+
+    @property
+    def live_count(self) -> int:
+        """How many runs are in memory."""
+        return len(self._runs)
+
+    # Rounds
+
+    def _enter(self, key: str) -> LiveRun:
+        if self._is_closed:
+            raise DrainingError
+        if len(self._rounds) >= self._options.busy_runs_max:
+            raise RateLimitedError(f"{len(self._rounds)} runs are being worked on")
+        namespace, _, run_id = key.partition("/")
+        run = self._runs[key] = LiveRun(key, namespace, run_id)
+        return run
+
+    def _wake(self, run: LiveRun) -> None:
+        if not run.is_busy:
+            run.is_busy = True
+            task = asyncio.get_running_loop().create_task(self._work(run))
+            self._rounds.add(task)
+            task.add_done_callback(self._rounds.discard)
+
+    async def _work(self, run: LiveRun) -> None:
+        try:
+            while run.inbox:
+                await self._round(run)
+        finally:
+            run.is_busy = False
+            run.used_at = self._clock.monotonic()
+            if run.key in self._runs:
+                self._runs.move_to_end(run.key)
+
+    async def _round(self, run: LiveRun) -> None:
+        inputs = list(run.inbox)
+        run.inbox.clear()
+        try:
+            await self._play(run, inputs)
+            await self._save(run, run.settled_phase())
+        except ConflictError as error:
+            self._conflict(run, inputs, error)
+        except (LogCorruptError, CorruptError) as error:
+            await self._park_corrupt(run, str(error))
+            self._fail(run, inputs, LogCorruptedError(run.run_id, str(error)))
+        except StoreError as error:
+            self._fail(run, inputs, StoreDownError(str(error)))
+            self._on_lost(run.key)
+        except RuntimeRefusal as refusal:
+            self._fail(run, inputs, refusal)
+        except Exception as error:
+            log.error("run.round_failed", run=run.key, exc_info=error)
+            self._fail(run, inputs, error)
+
+    def _conflict(
+        self, run: LiveRun, inputs: list[Input], error: ConflictError
+    ) -> None:
+        """Somebody else wrote: apply the inputs to the log as it is now."""
+        is_start = run.version == 0
+        again = [] if is_start else [one for one in inputs if one.tries < _TRIES]
+        for one in again:
+            one.tries += 1
+        self._fail(run, [one for one in inputs if one not in again], error)
+        run.inbox.extendleft(reversed(again))
+        if run.inbox:
+            self._runs[run.key] = run
+
+    def _fail(self, run: LiveRun, inputs: Iterable[Input], error: Exception) -> None:
+        """Give the round up: drop the run and tell whoever waited."""
+        self._drop(run)
+        run.unanswered.clear()
+        for one in inputs:
+            if not one.answer.done():
+                one.answer.set_exception(error)
+        # What came in the meantime is applied to the log as it is read again.
+        if run.inbox:
+            self._runs[run.key] = run
+
+    async def _park_corrupt(self, run: LiveRun, problem: str) -> None:
+        """Keep the run's timers from bringing it back again and again."""
+        if run.phase is Phase.PAUSED or not run.is_loaded:
+            return
+        run.pause = Pause(PauseReason.LOG_CORRUPT, problem)
+        log.error("run.log_corrupt", run=run.key, problem=problem)
+        no_timers: dict[str, int | None] = dict.fromkeys(run.timers)
+        try:
+            await self._append(run, [], Phase.PAUSED, no_timers)
+        except StoreError as error:
+            log.warning("run.park_failed", run=run.key, error=str(error))
+
+    def _drop(self, run: LiveRun) -> None:
+        run.forget_log()
+        if self._runs.get(run.key) is run:
+            del self._runs[run.key]
+
+    async def _play(self, run: LiveRun, inputs: list[Input]) -> None:
+        if run.is_new:
+            run.is_new = False
+            await self._turn(run)
+        for one in inputs:
+            if one.answer.cancelled():
+                continue
+            await self._prepare(run, needs_script=one.needs_script)
+            try:
+                answer = one.apply(run)
+            except (RuntimeRefusal, SignalRefusal) as refusal:
+                answer = refusal
+            run.unanswered.append((one, answer))
+            for arrival in run.open_ledger.take_arrivals():
+                # A paused run takes what comes into its log, and sees it later.
+                if run.machine is not None:
+                    run.machine.arrive(arrival)
+                    await self._turn(run)
+
+    async def _prepare(self, run: LiveRun, *, needs_script: bool) -> None:
+        """Bring into memory what an input needs."""
+        if not run.is_loaded:
+            await self._load_index(run)
+        if run.machine is not None:
+            return
+        if run.ledger is not None:
+            is_enough = not needs_script or run.pause or run.history.finish is not None
+            if is_enough:
+                return
+            await self._save(run, run.settled_phase())
+        await self._load_log(run, with_machine=needs_script and run.pause is None)
+
+    async def _load_index(self, run: LiveRun) -> None:
+        stored = await self._store.load(run.key)
+        if stored is None or not stored.version:
+            raise RunNotFoundError(run.namespace, run.run_id)
+        _adopt(run, stored, self._codec)
+        run.is_loaded = True
+
+    async def _load_log(self, run: LiveRun, *, with_machine: bool) -> None:
+        events = await self.read(run.key)
+        history = History()
+        for event in events:
+            history.apply(event)
+        if history.start is None:
+            raise LogCorruptError(1, "there is no START")
+        run.ledger = Ledger(history, self._clock)
+        if with_machine and history.finish is None:
+            await self._revive(run, events, history.start.script_hash)
+
+    async def _revive(
+        self, run: LiveRun, events: list[Event], script_hash: str
+    ) -> None:
+        """Make the interpreter from the log, up to where the log ends."""
+        program = await self._programs.load(script_hash)
+        ledger = Ledger(History(), self._clock)
+        machine = Machine(program, ledger, self._options.limits)
+        machine.load(events, settled=run.phase is not Phase.RUNNABLE)
+        complete, run.ledger, run.machine = run.ledger, ledger, machine
+        await self._turn(run)
+        if run.machine is None and run.history.version < run.version:
+            # The replay left the log.  The log as such is whole, and goes on taking
+            # what comes.
+            run.ledger = complete
+
+    async def read(self, key: str) -> list[Event]:
+        """
+        Return the run's events.
+
+        Raises:
+            LogCorruptError: One of them is no event.
+        """
+        decode = self._codec.decode
+        events: list[Event] = []
+        for data in await self._store.read(key):
+            try:
+                events.append(decode(data))
+            except ValueError as error:
+                raise LogCorruptError(len(events) + 1, "it is no event") from error
+        return events
+
+    async def _turn(self, run: LiveRun) -> None:
+        """Turn the script until it stands still."""
+        machine = run.machine
+        if machine is None:
+            return
+        slices = 0
+        while (turn := machine.turn()) is Turn.SLICED:
+            slices += 1
+            if slices % _SLICES_BEFORE_STORE == 0 and not machine.is_replaying:
+                await self._save(run, Phase.RUNNABLE)
+            else:
+                await asyncio.sleep(0)
+        for line in machine.take_prints():
+            log.info("script.print", run=run.key, line=line)
+        if turn is Turn.FINISHED:
+            machine.kill()
+            run.machine = None
+        elif turn is Turn.PARKED:
+            self._park(run, machine)
+
+    def _park(self, run: LiveRun, machine: Machine) -> None:
+        run.pause = pauses.pause_of(machine.abort)
+        machine.kill()
+        run.machine = None
+        log.warning(
+            "run.parked",
+            run=run.key,
+            reason=run.pause.reason.name,
+            message=run.pause.message,
+            exc_info=machine.abort.__cause__ if machine.abort else None,
+        )
+
+    # Storing
+
+    async def _save(self, run: LiveRun, phase: Phase) -> None:
+        """Store what is new, then answer the inputs that brought it."""
+        events = run.open_ledger.take()
+        timers = run.due_timers() if self._may_have_timers(run) else {}
+        changes = _timer_changes(run.timers, timers)
+        if events or changes or run.changed_records or phase is not run.phase:
+            await self._append(run, events, phase, changes)
+            run.timers = timers
+            self._on_stored(Stored(run, events))
+        for one, answer in run.unanswered:
+            if one.answer.done():
+                continue
+            if isinstance(answer, Exception):
+                one.answer.set_exception(answer)
+            else:
+                one.answer.set_result(answer)
+        run.unanswered.clear()
+
+    def _may_have_timers(self, run: LiveRun) -> bool:
+        history = run.history
+        return bool(run.timers or run.retries or history.sleeps or history.yields)
+
+    async def _append(
+        self,
+        run: LiveRun,
+        events: list[Event],
+        phase: Phase,
+        timers: dict[str, int | None],
+    ) -> None:
+        script = run.script
+        is_new_script = script is not None and not self._programs.is_stored(script[0])
+        encode = self._codec.encode
+        append = Append(
+            run.key,
+            run.version,
+            f"{self._boot}.{next(self._append_ids)}",
+            [encode(event) for event in events],
+            phase,
+            timers,
+            {
+                version: encode_record(record, self._codec)
+                if (record := run.records.get(version)) is not None
+                else None
+                for version in run.changed_records
+            },
+            pauses.encode_note(run.pause),
+            {script[0]: script[1].encode()} if script and is_new_script else {},
+        )
+        await self._append_surely(append)
+        if script is not None:
+            self._programs.mark_stored(script[0])
+            run.script = None
+        run.version += len(events)
+        run.phase = phase
+        run.changed_records.clear()
+
+    async def _append_surely(self, append: Append) -> None:
+        """Append; repeat it while its outcome is unknown."""
+        for tries in range(1, _APPEND_TRIES + 1):
+            try:
+                await self._store.append(append)
+            except UnavailableError:
+                if tries == _APPEND_TRIES:
+                    raise
+                await asyncio.sleep(_APPEND_BACKOFF_S * 4**tries)
+            else:
+                return
+
+
+def _adopt(run: LiveRun, stored: StoredRun, codec: Codec) -> None:
+    run.version = stored.version
+    run.phase = stored.phase
+    run.timers = dict(stored.timers)
+    run.records = {v: decode_record(d, codec) for v, d in stored.attempts.items()}
+    run.retries = {
+        version: record.due_ns
+        for version, record in run.records.items()
+        if f"retry/{version}" in stored.timers
+    }
+    run.pause = pauses.decode_note(stored.note)
+
+
+def _timer_changes(
+    before: dict[str, int], after: dict[str, int]
+) -> dict[str, int | None]:
+    if not before and not after:
+        return {}
+    changes: dict[str, int | None] = {
+        name: due for name, due in after.items() if before.get(name) != due
+    }
+    for name in before:
+        if name not in after:
+            changes[name] = None
+    return changes

@@ -1,0 +1,398 @@
+"""The runtime as `rpc` sees it: every request comes in here."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+
+from starflow_backends.store import CorruptError, DueTimer, Store, StoreError
+from starflow_service.engine.events import Call, Finish, Result, Return, Yield
+from starflow_service.runtime import live, signals
+from starflow_service.runtime.calls import Calls
+from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.codec import Codec
+from starflow_service.runtime.errors import (
+    DrainingError,
+    LogCorruptedError,
+    RateLimitedError,
+    RunNotFoundError,
+    StoreDownError,
+    VersionOutOfRangeError,
+    WorkerNotRegisteredError,
+)
+from starflow_service.runtime.live import LiveRun, Stored
+from starflow_service.runtime.options import Options
+from starflow_service.runtime.pauses import decode_note
+from starflow_service.runtime.pending import Session
+from starflow_service.runtime.programs import Programs
+from starflow_service.runtime.recovery import Recovery, make_pending
+from starflow_service.runtime.registry import Registry, Sessions
+from starflow_service.runtime.reports import Reports
+from starflow_service.runtime.runs import Runs
+from starflow_service.runtime.starts import Starts
+from starflow_service.runtime.timers import Timers
+from starflow_service.runtime.tokens import Tokens
+from starflow_service.runtime.types import (
+    Abandon,
+    Completion,
+    Disposition,
+    FunctionSpec,
+    PollRequest,
+    RunState,
+    RunView,
+    ScriptReport,
+    StartRequest,
+    Task,
+    TaskBeat,
+    TaskReport,
+    Until,
+    WorkerInfo,
+)
+from starflow_service.runtime.views import view_of
+from starflow_service.runtime.watches import Watch, Watches
+
+log = structlog.get_logger()
+
+_FINISHED = (RunState.SUCCEEDED, RunState.FAILED)
+
+
+class Runtime:
+    """Owns the runs of one store: drives them, and answers for them."""
+
+    def __init__(
+        self, store: Store, codec: Codec, options: Options, clock: Clock
+    ) -> None:
+        self.store = store
+        self.options = options
+        self._codec = codec
+        self._clock = clock
+        self._watches = Watches()
+        self._sessions = Sessions()
+        self._registry = Registry(store, codec)
+        self._programs = Programs(store, programs_max=options.programs_max)
+        self._runs = Runs(
+            store,
+            codec,
+            self._programs,
+            clock,
+            options,
+            on_stored=self._on_stored,
+            on_lost=self._on_lost,
+        )
+        self._starts = Starts(
+            self._runs, self._programs, self._registry, clock, self._view
+        )
+        self._timers = Timers(store, self._fire)
+        self._is_draining = False
+        self._sweeper: asyncio.Task[None] | None = None
+        # Made by `open`, once the secret is known.
+        self._tokens: Tokens
+        self._calls: Calls
+        self._reports: Reports
+        self._recovery: Recovery
+
+    # Life
+
+    async def open(self) -> None:
+        """
+        Read the registry, recover the runs, start the timers.
+
+        The store is open already.
+        """
+        secret = await self.store.put_record(
+            "server", "token_secret", secrets.token_bytes(32), replace=False
+        )
+        self._tokens = Tokens(secret, secrets.token_hex(4))
+        self._calls = Calls(
+            self.options,
+            self._clock,
+            self._tokens,
+            on_timeout=lambda call: self._reports.time_out(call),
+            on_exhausted=lambda call: self._reports.give_up(call),
+        )
+        self._reports = Reports(self._runs, self._calls, self._tokens, self._clock)
+        self._recovery = Recovery(
+            self.store, self._runs, self._calls, self._registry, self._clock
+        )
+        await self._registry.open()
+        recovered = await self._recovery.recover_all()
+        log.info("runtime.open", recovered_runs=recovered, store=self.store.kind)
+        self._timers.open()
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def drain(self) -> None:
+        """Answer what waits, and take nothing new; what is held may be reported."""
+        self._is_draining = True
+        self._watches.close()
+        self._calls.queues.wake_all()
+
+    async def close(self) -> None:
+        """Finish what was begun.  The store stays open."""
+        await self.drain()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._recovery.close()
+        await self._timers.close()
+        await self._reports.close()
+        await self._runs.close()
+
+    # Workflows
+
+    async def start_run(self, request: StartRequest) -> tuple[RunView, bool]:
+        """
+        Start a run; return it, and whether this request created it.
+
+        Raises:
+            ScriptInvalidError: The script is no program with main(ctx, input).
+            ScriptNotFoundError: Nobody sent the script that the hash names.
+            FunctionUnknownError: It calls what nobody ever registered.
+            RunIdConflictError: The run id is taken, and the policy forbids to attach.
+        """
+        self._refuse_if_draining()
+        return await self._starts.start(request)
+
+    async def get_run(self, namespace: str, run_id: str) -> RunView:
+        """
+        Return a run as the store has it.
+
+        Raises:
+            RunNotFoundError: There is none.
+        """
+        key = f"{namespace}/{run_id}"
+        try:
+            return await self._runs.submit(key, self._view, needs_script=False)
+        except LogCorruptedError as error:
+            return await self._corrupt_view(key, namespace, run_id, error)
+
+    async def wait_run(
+        self, namespace: str, run_id: str, until: Until, wait_s: float
+    ) -> RunView:
+        """Return the run once *until* holds, or as it stands after *wait_s*."""
+        ends_at = self._clock.monotonic() + min(wait_s, self.options.max_wait_s)
+        with self._watches.watch(f"{namespace}/{run_id}") as watch:
+            while True:
+                view = await self.get_run(namespace, run_id)
+                left = ends_at - self._clock.monotonic()
+                if _holds(view, until) or not await watch.wait(left):
+                    return view
+
+    async def script_text(self, script_hash: str) -> str:
+        """Return the text of a script that the store keeps."""
+        return await self._programs.text(script_hash)
+
+    async def signal(
+        self,
+        namespace: str,
+        run_id: str,
+        signal_id: str,
+        result: Result,
+        only_if_waiting: bool,
+    ) -> tuple[Disposition, int]:
+        """
+        Give a run a signal; return what became of it and the version of its RESUME.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunFinishedError: It has finished, and never had this signal answered.
+            SignalNotExpectedError: It has no such signal id, or does not wait now.
+            SignalConflictError: The id was answered before, differently.
+        """
+        self._refuse_if_draining()
+        deliver = signals.delivery(signal_id, result, only_if_waiting=only_if_waiting)
+        return await self._runs.submit(f"{namespace}/{run_id}", deliver)
+
+    async def read_events(
+        self, namespace: str, run_id: str, from_version: int, limit: int
+    ) -> tuple[list[bytes], RunState, int]:
+        """
+        Return stored events, the run's state, and the last version.
+
+        Raises:
+            VersionOutOfRangeError: *from_version* is more than one past the end.
+        """
+        view = await self.get_run(namespace, run_id)
+        if from_version > view.version + 1:
+            raise VersionOutOfRangeError(from_version, view.version)
+        try:
+            events = await self.store.read(
+                f"{namespace}/{run_id}", from_version=max(1, from_version), limit=limit
+            )
+        except CorruptError as error:
+            raise LogCorruptedError(run_id, str(error)) from error
+        except StoreError as error:
+            raise StoreDownError(str(error)) from error
+        # An event that was stored after the look at the run belongs to the next look.
+        return events[: view.version + 1 - from_version], view.state, view.version
+
+    @contextlib.asynccontextmanager
+    async def watch(self, namespace: str, run_id: str) -> AsyncIterator[Watch]:
+        """Watch a run for changes; `Watch.wait` returns when there may be some."""
+        with self._watches.watch(f"{namespace}/{run_id}") as watch:
+            yield watch
+
+    async def validate(self, namespace: str, script: str) -> ScriptReport:
+        """Check a script without running it."""
+        return await self._starts.validate(namespace, script)
+
+    # Workers
+
+    async def register(
+        self, namespace: str, worker: WorkerInfo, functions: Sequence[FunctionSpec]
+    ) -> list[str]:
+        """Take a worker and its functions; return the names whose spec changed."""
+        self._refuse_if_draining()
+        session = self._enter(namespace, worker.worker_id)
+        try:
+            changed = await self._registry.register(namespace, functions)
+        except StoreError as error:
+            raise StoreDownError(str(error)) from error
+        session.functions = tuple(spec.name for spec in functions)
+        return changed
+
+    async def poll(self, request: PollRequest) -> list[Task]:
+        """
+        Lease tasks to a worker, waiting for the first.
+
+        Raises:
+            WorkerNotRegisteredError: It names no functions and never registered any.
+            RateLimitedError: Too many polls wait.
+        """
+        self._refuse_if_draining()
+        session = self._sessions.find(request.namespace, request.worker_id)
+        functions = request.functions or (session.functions if session else ())
+        if not functions:
+            raise WorkerNotRegisteredError(request.worker_id)
+        if self._calls.queues.waiting_polls >= self.options.waiting_polls_max:
+            raise RateLimitedError(f"{self.options.waiting_polls_max} polls wait")
+        session = self._enter(request.namespace, request.worker_id)
+        try:
+            return await self._calls.poll(
+                session,
+                functions,
+                poll_id=request.poll_id,
+                tasks_max=min(request.max_tasks or 1, self.options.max_poll_tasks),
+                bytes_max=request.max_bytes,
+                wait_s=min(request.wait_s, self.options.max_wait_s),
+            )
+        except asyncio.CancelledError:
+            self._calls.suspect(session)
+            raise
+
+    async def complete(
+        self, namespace: str, worker_id: str, reports: Sequence[TaskReport]
+    ) -> list[Completion]:
+        """Take reports on tasks; each is judged by itself."""
+        session = self._enter(namespace, worker_id)
+        return await self._reports.complete(session, reports)
+
+    async def heartbeat(
+        self, namespace: str, worker_id: str, beats: Sequence[TaskBeat]
+    ) -> list[Abandon]:
+        """
+        Renew the leases of the tasks that a worker holds; return those it lost.
+
+        Raises:
+            WorkerNotRegisteredError: The worker is unknown and holds nothing.
+        """
+        session = self._sessions.find(namespace, worker_id)
+        if session is None:
+            if not beats:
+                raise WorkerNotRegisteredError(worker_id)
+            session = self._enter(namespace, worker_id)
+        session.seen_at = self._clock.monotonic()
+        return self._calls.renew(session, beats)
+
+    # What the parts tell each other
+
+    def _view(self, run: LiveRun) -> RunView:
+        return view_of(run, self._calls)
+
+    def _enter(self, namespace: str, worker_id: str) -> Session:
+        session = self._sessions.enter(namespace, worker_id)
+        session.seen_at = self._clock.monotonic()
+        return session
+
+    def _refuse_if_draining(self) -> None:
+        if self._is_draining:
+            raise DrainingError
+
+    def _on_lost(self, key: str) -> None:
+        self._recovery.recover_later(key)
+
+    def _on_stored(self, stored: Stored) -> None:
+        """Let out what a round decided, now that it is stored."""
+        run = stored.run
+        for event in stored.events:
+            if isinstance(event, Return | Yield):
+                self._calls.close(run.key, event.call_version)
+            elif isinstance(event, Call):
+                if event.version in run.history.calls:
+                    self._calls.add(make_pending(run, event.version, self._registry))
+            elif isinstance(event, Finish):
+                for version in run.history.calls:
+                    self._calls.close(run.key, version)
+        if run.timers:
+            self._timers.armed(min(run.timers.values()))
+        self._watches.notify(run.key)
+
+    async def _fire(self, timer: DueTimer) -> None:
+        """A timer is due; its round removes it from the store."""
+        kind, _, version = timer.name.partition("/")
+        call_version = int(version)
+
+        def apply(run: LiveRun) -> None:
+            history = run.history
+            if kind == live.WAKE and call_version in history.sleeps:
+                run.open_ledger.woke(call_version)
+            elif kind == live.EXPIRE and call_version in history.calls:
+                run.open_ledger.expired(call_version)
+            elif kind == live.RETRY:
+                run.retries.pop(call_version, None)
+
+        await self._runs.submit(timer.run, apply, needs_script=kind != live.RETRY)
+        call = self._calls.find(timer.run, call_version)
+        if kind == live.RETRY and call is not None:
+            self._calls.requeue(call)
+
+    async def _sweep(self) -> None:
+        every_s = min(1.0, self.options.lease_s / 10)
+        while True:
+            await asyncio.sleep(every_s)
+            self._calls.sweep()
+            self._sessions.forget_silent(self._clock.monotonic())
+            await self._runs.evict_idle()
+
+    async def _corrupt_view(
+        self, key: str, namespace: str, run_id: str, error: LogCorruptedError
+    ) -> RunView:
+        """Say of a run whose log cannot be read what the index knows."""
+        stored = await self.store.load(key)
+        if stored is None:
+            raise RunNotFoundError(namespace, run_id)
+        pause = decode_note(stored.note)
+        if pause is None:
+            raise error
+        return RunView(
+            namespace=namespace,
+            run_id=run_id,
+            state=RunState.RUNNING,
+            script_hash="",
+            version=stored.version,
+            create_ns=0,
+            update_ns=0,
+            finish_ns=None,
+            waits=(),
+            input="null",
+            result=None,
+            pause_reason=pause.reason,
+            pause_message=pause.message,
+        )
+
+
+def _holds(view: RunView, until: Until) -> bool:
+    if view.state in _FINISHED:
+        return True
+    return until is Until.FINISHED_OR_YIELDED and view.state is RunState.YIELDED

@@ -1,0 +1,122 @@
+"""Begins runs, once each: a run id names one log for ever."""
+
+from collections.abc import Callable
+
+from starflow_backends.store import ConflictError
+from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.errors import (
+    FunctionUnknownError,
+    RunIdConflictError,
+    ScriptInvalidError,
+)
+from starflow_service.runtime.live import LiveRun
+from starflow_service.runtime.programs import Programs, hash_of
+from starflow_service.runtime.registry import Registry
+from starflow_service.runtime.runs import Runs
+from starflow_service.runtime.types import (
+    ConflictPolicy,
+    RunView,
+    ScriptReport,
+    StartRequest,
+)
+from starflow_service.starlark import Program, jsontext
+from starflow_service.starlark.diagnostics import Diagnostic
+
+View = Callable[[LiveRun], RunView]
+
+
+class Starts:
+    """Checks scripts, and starts runs of them."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        programs: Programs,
+        registry: Registry,
+        clock: Clock,
+        view: View,
+    ) -> None:
+        self._runs = runs
+        self._programs = programs
+        self._registry = registry
+        self._clock = clock
+        self._view = view
+
+    async def start(self, request: StartRequest) -> tuple[RunView, bool]:
+        """
+        Start a run, or find the one that has its id; see `Runtime.start_run`.
+
+        The run is begun without looking whether it exists: the store refuses a second
+        START, and then, seldom, the first is looked at.
+        """
+        script_hash, program, text = await self._program(request)
+        self._check_functions(request, program)
+        run_id = request.run_id or self._clock.nonce() + self._clock.nonce()
+        key = f"{request.namespace}/{run_id}"
+        if not self._runs.is_live(key):
+            try:
+                view = await self._runs.start(
+                    key, program, (script_hash, text), request.input, self._view
+                )
+            except ConflictError:
+                pass
+            else:
+                return view, True
+        return await self._attach(key, request, script_hash), False
+
+    async def validate(self, namespace: str, script: str) -> ScriptReport:
+        """Check *script* without running it."""
+        script_hash = hash_of(script)
+        try:
+            program = await self._programs.compile(script_hash, script)
+        except ScriptInvalidError as error:
+            return ScriptReport(False, error.diagnostics, script_hash, ())
+        functions = list(program.functions)
+        diagnostics = [*program.warnings, *self._unknown(namespace, program)]
+        diagnostics.sort(key=lambda diagnostic: diagnostic.pos)
+        valid = all(diagnostic.severity != "error" for diagnostic in diagnostics)
+        return ScriptReport(valid, diagnostics, script_hash, functions)
+
+    async def _program(self, request: StartRequest) -> tuple[str, Program, str]:
+        if request.script_hash:
+            program = await self._programs.load(request.script_hash)
+            return request.script_hash, program, ""
+        script_hash = hash_of(request.script)
+        program = await self._programs.compile(script_hash, request.script)
+        return script_hash, program, request.script
+
+    def _check_functions(self, request: StartRequest, program: Program) -> None:
+        if request.allow_unregistered:
+            return
+        unknown = self._registry.unknown(request.namespace, program.functions)
+        if unknown:
+            raise FunctionUnknownError(unknown)
+
+    def _unknown(self, namespace: str, program: Program) -> list[Diagnostic]:
+        unknown = self._registry.unknown(namespace, program.functions)
+        return [
+            Diagnostic(
+                "error",
+                "UNKNOWN_FUNCTION",
+                f"no worker ever registered {name}",
+                program.functions[name],
+                f"did you mean {nearest}?" if nearest else "start its worker first",
+            )
+            for name, nearest in unknown.items()
+        ]
+
+    async def _attach(
+        self, key: str, request: StartRequest, script_hash: str
+    ) -> RunView:
+        view = await self._runs.submit(key, self._view, needs_script=False)
+        policy = request.policy
+        if policy is ConflictPolicy.ATTACH_ANY:
+            return view
+        difference = ""
+        if view.script_hash != script_hash:
+            difference = " with another script"
+        elif not jsontext.equal(view.input, request.input):
+            difference = " with another input"
+        if difference or policy is ConflictPolicy.FAIL:
+            raise RunIdConflictError(view.run_id, view.state.name, difference)
+        return view
