@@ -46,21 +46,15 @@ from starflow_service.engine.events import (
     Wake,
 )
 from starflow_service.engine.ledger import Arrival, Ledger, LoneWake
-from starflow_service.starlark import (
-    Aborted,
-    EvalError,
-    Failed,
-    Future,
-    Limits,
-    Meter,
-    Program,
-    Sliced,
-    Suspended,
-    Thread,
-    jsontext,
-)
-from starflow_service.starlark.errors import Abort, LimitError
+from starflow_service.starlark import jsontext
+from starflow_service.starlark.errors import Abort, EvalError, LimitError
+from starflow_service.starlark.host import Future
 from starflow_service.starlark.lib_time import format_rfc3339
+from starflow_service.starlark.limits import Limits
+from starflow_service.starlark.meter import Meter
+from starflow_service.starlark.outcomes import SLICED, SUSPENDED, Aborted, Failed
+from starflow_service.starlark.program import Program
+from starflow_service.starlark.thread import Thread
 
 LANGUAGE_VERSION = 1
 
@@ -140,9 +134,9 @@ class Machine:
         else:
             self._started = True
             outcome = self._thread.start(self._input)
-        if outcome is Suspended:
+        if outcome is SUSPENDED:
             return Turn.BLOCKED
-        if outcome is Sliced:
+        if outcome is SLICED:
             return Turn.SLICED
         if isinstance(outcome, Failed):
             return self._fail(outcome.error)
@@ -167,7 +161,7 @@ class Machine:
 
     def stack(self) -> str:
         """Return where the script stands, for people."""
-        return "\n".join(str(frame) for frame in self._thread.meter.stack())
+        return "\n".join(str(frame) for frame in self._thread.stack())
 
     def arrive(self, arrival: Arrival) -> None:
         """Give the blocked script what came for it; then turn, before the next."""

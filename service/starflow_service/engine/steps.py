@@ -12,7 +12,8 @@ from starflow_service.engine.events import (
     Result,
     Return,
 )
-from starflow_service.starlark import EvalError, jsontext
+from starflow_service.starlark import jsontext
+from starflow_service.starlark.errors import EvalError
 
 _TEXT_MAX = 200
 _MESSAGE_MAX = 4096

@@ -192,14 +192,14 @@ class Calls:
         """
         Return the call that *token* stands for if its holder's word counts now.
 
-        Raises nothing; None means that the token was superseded or its call has ended.
+        None means that the token was superseded, or that its call has ended.
         """
         call = self._calls.get((parts.run, parts.call_version))
         if call is None:
             return None
         if call.delivery == parts.delivery:
             return call
-        if call.is_recovered and call.attempt == parts.attempt:
+        if call.is_recovered and parts.attempt >= call.attempt:
             self._begin_lease(session, call, self._task(call, token), parts.delivery)
             return call
         return None
@@ -210,22 +210,26 @@ class Calls:
         for beat in beats:
             parts = self._tokens.parse(beat.token)
             call = None if parts is None else self.claim(beat.token, parts, session)
-            if call is None or not (call.is_settling or self._renew(beat.token, call)):
+            if call is None:
                 lost.append(Abandon(beat.token, "the task is no longer this worker's"))
-            elif beat.progress is not None:
+                continue
+            self._renew(session, beat.token, call)
+            if beat.progress is not None:
                 call.progress = beat.progress
         return lost
 
-    def _renew(self, token: str, call: PendingCall) -> bool:
+    def _renew(self, session: Session, token: str, call: PendingCall) -> None:
         lease = call.lease
         if lease is None:
-            # The lease had ended, but nobody else has the task yet.
-            return False
+            if not call.is_settling:
+                # The lease had ended, but nobody else has the task yet.
+                task = self._task(call, token)
+                self._begin_lease(session, call, task, call.delivery)
+            return
         del self._leased[token]
         lease.ends_at = self._clock.monotonic() + self._options.lease_s
         self._leased[token] = call
         self._watch_timeout(call, lease)
-        return True
 
     def _watch_timeout(self, call: PendingCall, lease: Lease) -> None:
         """Arm a timer if the attempt's time ends within this lease: few ever do."""
@@ -239,12 +243,13 @@ class Calls:
         call.is_settling = True
         self._end_lease(call)
 
-    def end_settling(self, call: PendingCall) -> None:
-        """The report could not be stored: the worker will send it again."""
+    def end_settling(self, call: PendingCall, *, is_stored: bool) -> None:
+        """The report is stored, or could not be: then the worker sends it again."""
         call.is_settling = False
-        asyncio.get_running_loop().call_later(
-            self._options.lease_s, self._lose_unheld, call, call.delivery
-        )
+        if not is_stored and not call.is_closed:
+            asyncio.get_running_loop().call_later(
+                self._options.lease_s, self._lose_unheld, call, call.delivery
+            )
 
     def _lose_unheld(self, call: PendingCall, delivery: str) -> None:
         if call.delivery == delivery:

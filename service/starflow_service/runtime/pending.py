@@ -79,6 +79,11 @@ class PendingCall:
         return self.run, self.call.version
 
     @property
+    def is_offered(self) -> bool:
+        """Whether a queued call may still be handed out."""
+        return not (self.is_closed or self.is_settling or self.lease is not None)
+
+    @property
     def failed(self) -> int:
         """How many attempts have failed."""
         return self.record.failed if self.record is not None else 0

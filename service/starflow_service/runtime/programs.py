@@ -6,7 +6,8 @@ from collections import OrderedDict
 
 from starflow_backends.store import Store
 from starflow_service.runtime.errors import ScriptInvalidError, ScriptNotFoundError
-from starflow_service.starlark import Program, ScriptSyntaxError, compile_program
+from starflow_service.starlark.diagnostics import ScriptSyntaxError
+from starflow_service.starlark.program import Program, compile_program
 
 # Compiling takes about a millisecond a kilobyte.  Up to this many characters it is done
 # on the spot: a thread would cost more than it spares the others.

@@ -109,8 +109,8 @@ class Queues:
         queue = self._queues.get(name)
         if queue is None:
             return None
-        while queue and queue[0].is_closed:
-            queue.popleft()
+        while queue and not queue[0].is_offered:
+            queue.popleft().is_queued = False
         if queue:
             return queue[0]
         del self._queues[name]

@@ -1,9 +1,10 @@
 """Brings back what a store holds: at the start, and after the store failed.
 
 What a run needs is told by its phase.  Runs whose script stood still need no
-interpreter: their open calls are offered to workers again, and everything else waits for its timer or
-its signal.  Runs whose script could go on are turned.  Runs that the service parked are
-tried again, once a start: the limit may have been raised, the defect mended.
+interpreter: their open calls are offered to workers again, and everything else waits
+for its timer or its signal.  Runs whose script could go on are turned.  Runs that the
+service parked are tried again, once a start: the limit may have been raised, the defect
+mended.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The functions that workers ever registered, and the workers that showed themselves."""
+"""The functions ever registered, and the workers that showed themselves."""
 
 import difflib
 from collections.abc import Iterable, Sequence

@@ -50,7 +50,7 @@ class Reports:
         self._tokens = tokens
         self._clock = clock
         # Failures that the service itself found, on their way into the store.
-        self._own: set[asyncio.Task[None]] = set()
+        self._own: set[asyncio.Future[CompletionStatus]] = set()
 
     async def complete(
         self, session: Session, reports: Sequence[TaskReport]
@@ -64,11 +64,7 @@ class Reports:
         # All are begun before the first is awaited: they are stored as one group.
         begun = [self._begin(session, report) for report in reports]
         return [
-            Completion(report.token, await status)
-            if isinstance(status, Awaitable)
-            else Completion(report.token, CompletionStatus.REJECTED, status)
-            if isinstance(status, Exception)
-            else Completion(report.token, status)
+            await _completion(report, status)
             for report, status in zip(reports, begun, strict=True)
         ]
 
@@ -98,10 +94,9 @@ class Reports:
 
     def _report_own(self, call: PendingCall, failure: Failure) -> None:
         session = Session(call.namespace, "")
-        work = self._settle(call, self._fail_input(call, session, failure))
-        task = asyncio.create_task(_finish(work))
-        self._own.add(task)
-        task.add_done_callback(self._own.discard)
+        future = self._settle(call, self._fail_input(call, session, failure))
+        self._own.add(future)
+        future.add_done_callback(self._own.discard)
 
     def _begin(
         self, session: Session, report: TaskReport
@@ -127,22 +122,20 @@ class Reports:
             return self._settle(call, self._fail_input(call, session, outcome))
         return self._settle(call, _return_input(call, session, outcome))
 
-    def _settle(self, call: PendingCall, begin: "Step") -> Awaitable[CompletionStatus]:
+    def _settle(
+        self, call: PendingCall, step: "Step"
+    ) -> asyncio.Future[CompletionStatus]:
         self._calls.begin_settling(call)
-        apply, needs_script = begin
+        apply, needs_script = step
         future = self._runs.submit(call.run, apply, needs_script=needs_script)
-        return self._settled(call, future)
 
-    async def _settled(
-        self, call: PendingCall, future: asyncio.Future[CompletionStatus]
-    ) -> CompletionStatus:
-        try:
-            status = await asyncio.shield(future)
-        except Exception:
-            self._calls.end_settling(call)
-            raise
-        call.is_settling = False
-        return status
+        def settled(done: asyncio.Future[CompletionStatus]) -> None:
+            # A worker that hung up cancels the future, but not what it stands for.
+            is_stored = not done.cancelled() and done.exception() is None
+            self._calls.end_settling(call, is_stored=is_stored)
+
+        future.add_done_callback(settled)
+        return future
 
     async def _after_settling(
         self, call: PendingCall, session: Session, report: TaskReport
@@ -154,9 +147,7 @@ class Reports:
 
         await self._runs.submit(call.run, look, needs_script=False)
         again = self._begin(session, report)
-        if isinstance(again, Exception):
-            raise again
-        return await again if isinstance(again, Awaitable) else again
+        return (await _completion(report, again)).status
 
     async def _was_recorded(self, parts: Token) -> CompletionStatus:
         """Say whether the log has its result from the delivery of the token."""
@@ -253,5 +244,12 @@ def _forget_attempts(run: LiveRun, call: PendingCall) -> None:
         run.retries.pop(version, None)
 
 
-async def _finish(work: Awaitable[CompletionStatus]) -> None:
-    await work
+async def _completion(
+    report: TaskReport,
+    status: CompletionStatus | Exception | Awaitable[CompletionStatus],
+) -> Completion:
+    if isinstance(status, CompletionStatus):
+        return Completion(report.token, status)
+    if isinstance(status, Exception):
+        return Completion(report.token, CompletionStatus.REJECTED, status)
+    return Completion(report.token, await status)

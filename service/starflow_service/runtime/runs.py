@@ -47,7 +47,7 @@ from starflow_service.runtime.live import Input, LiveRun, Pause, Stored
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.types import PauseReason
-from starflow_service.starlark import Program
+from starflow_service.starlark.program import Program
 
 T = TypeVar("T")
 
@@ -254,8 +254,6 @@ class Runs:
             run.is_new = False
             await self._turn(run)
         for one in inputs:
-            if one.answer.cancelled():
-                continue
             await self._prepare(run, needs_script=one.needs_script)
             try:
                 answer = one.apply(run)

@@ -9,6 +9,7 @@ import structlog
 
 from starflow_backends.store import CorruptError, DueTimer, Store, StoreError
 from starflow_service.engine.events import Call, Finish, Result, Return, Yield
+from starflow_service.engine.history import History
 from starflow_service.runtime import live, signals
 from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
@@ -347,7 +348,7 @@ class Runtime:
             history = run.history
             if kind == live.WAKE and call_version in history.sleeps:
                 run.open_ledger.woke(call_version)
-            elif kind == live.EXPIRE and call_version in history.calls:
+            elif kind == live.EXPIRE and _is_yielded(history, call_version):
                 run.open_ledger.expired(call_version)
             elif kind == live.RETRY:
                 run.retries.pop(call_version, None)
@@ -390,6 +391,11 @@ class Runtime:
             pause_reason=pause.reason,
             pause_message=pause.message,
         )
+
+
+def _is_yielded(history: History, call_version: int) -> bool:
+    call = history.calls.get(call_version)
+    return call is not None and call.yielded is not None
 
 
 def _holds(view: RunView, until: Until) -> bool:

@@ -19,8 +19,9 @@ from starflow_service.runtime.types import (
     ScriptReport,
     StartRequest,
 )
-from starflow_service.starlark import Program, jsontext
+from starflow_service.starlark import jsontext
 from starflow_service.starlark.diagnostics import Diagnostic
+from starflow_service.starlark.program import Program
 
 View = Callable[[LiveRun], RunView]
 

@@ -23,7 +23,7 @@ Fire = Callable[[DueTimer], Awaitable[None]]
 
 
 class Timers:
-    """Looks for due timers and fires them; a fired one stays until its run clears it."""
+    """Fires what is due; a fired timer stays until its run clears it."""
 
     def __init__(self, store: Store, fire: Fire) -> None:
         self._store = store

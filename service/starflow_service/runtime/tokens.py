@@ -3,7 +3,8 @@
 A token is ``namespace/run/call/attempt/delivery/mac``.  The MAC is keyed BLAKE2b (RFC
 7693) with a secret that the store keeps.  So a token cannot be guessed, it costs no
 write to hand one out, and a server that was killed knows the tokens that it gave
-before: the result of a task is not lost because the server restarted while the worker worked.
+before: the result of a task is not lost because the server restarted while the worker
+worked.
 
 A delivery is the server's start, a random text, and a number; no two deliveries of any
 server are called the same.
