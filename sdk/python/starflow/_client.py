@@ -1,0 +1,425 @@
+"""The client: starts runs, waits for them, signals them, reads their logs."""
+
+# ruff: noqa: ASYNC109  `timeout` here bounds what the service does, not the await
+
+import asyncio
+import logging
+import math
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, cast, overload
+
+import grpc
+import grpc.aio
+
+from starflow import _convert, _failure, _model, _status
+from starflow._connection import (
+    DEFAULT_ADDRESS,
+    DEFAULT_NAMESPACE,
+    MESSAGE_BYTES_MAX,
+    Backoff,
+    Connection,
+    ForkGuard,
+)
+from starflow._failure import Failure
+from starflow._model import Event, RunInfo, ServerInfo, SignalOutcome, Validation
+from starflow._run import Run, outcome
+from starflow.errors import (
+    RateLimited,
+    RequestError,
+    StarflowError,
+    TooLarge,
+    Unavailable,
+)
+from starflow.v1 import payload_pb2, run_pb2
+from starflow.v1 import workflow_service_pb2 as pb
+from starflow.v1 import workflow_service_pb2_grpc as pb_grpc
+
+T = TypeVar("T")
+ConflictPolicy = Literal["attach_same", "attach_any", "fail"]
+
+_logger = logging.getLogger("starflow.client")
+# How long one request may wait at the server; long waits are repeated.
+_WAIT_SECONDS_MAX = 20.0
+# What a call gets on top of its wait before it counts as unanswered.
+_MARGIN_SECONDS_MIN = 5.0
+_MARGIN_SECONDS_MAX = 10.0
+# The service speaks every 15 s while it follows a log; two missed words mean that
+# nobody is there any more.
+_SILENCE_SECONDS_MAX = 40.0
+_CONFLICT_POLICIES = {
+    "attach_same": pb.RUN_ID_CONFLICT_POLICY_ATTACH_SAME,
+    "attach_any": pb.RUN_ID_CONFLICT_POLICY_ATTACH_ANY,
+    "fail": pb.RUN_ID_CONFLICT_POLICY_FAIL,
+}
+
+
+class Client:
+    """
+    A connection to the service, for one event loop.
+
+    Every request is safe to send again, and is, while the service cannot be reached:
+    for *patience* seconds before `Unavailable` is raised. `result` is as patient as
+    its own timeout.
+
+    Use it as `async with Client() as client`, or call `close` at the end.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        credentials: grpc.ChannelCredentials | None = None,
+        patience: float = 10.0,
+    ) -> None:
+        self.connection = Connection(address, namespace, credentials)
+        self.patience = patience
+        self._guard = ForkGuard()
+        self._channel: grpc.aio.Channel | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened: pb_grpc.WorkflowServiceAsyncStub | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection. What was started goes on."""
+        channel, self._channel, self._opened = self._channel, None, None
+        if channel is not None:
+            await channel.close()
+
+    async def start(
+        self,
+        script: str | None = None,
+        *,
+        input: Any = None,
+        run_id: str | None = None,
+        script_hash: str | None = None,
+        conflict: ConflictPolicy = "attach_same",
+        allow_unregistered: bool = False,
+        wait: float = 0.0,
+    ) -> Run:
+        """
+        Start a run of *script*, or of a stored script named by *script_hash*.
+
+        With a *run_id* of your own this is idempotent: the same id, script and input
+        find the run that exists (*conflict* says what else may be found). Without one
+        an id is made up, so that a repetition by the network starts nothing twice.
+        *wait* is how many seconds to stay for the run to finish or yield.
+
+        Raises:
+            ConversionError: *input* has no JSON form.
+            ScriptInvalid: The script would not run.
+            FunctionUnknown: It calls what no worker ever registered.
+            RunIdConflict: The id is taken.
+        """
+        if (script is None) == (script_hash is None):
+            raise TypeError("give either script or script_hash")
+        request = pb.RunRequest(
+            namespace=self.connection.namespace,
+            run_id=run_id or uuid.uuid4().hex,
+            conflict_policy=_CONFLICT_POLICIES[conflict],
+            allow_unregistered=allow_unregistered,
+        )
+        if script is not None:
+            request.script = script
+        elif script_hash is not None:
+            request.script_hash = script_hash
+        if input is not None:
+            request.input.json = _convert.encode(input)
+        if wait > 0:
+            request.wait.CopyFrom(_failure.duration(wait))
+        response = await self._call("Run", request, wait=wait)
+        return Run(self, _model.run_info(response.run), created=response.created)
+
+    def run(self, run_id: str) -> Run:
+        """Return a handle to the run *run_id*, without asking whether there is one."""
+        return Run(self, RunInfo(run_id, self.connection.namespace, "UNKNOWN", 0))
+
+    async def get(self, run_id: str, *, with_script: bool = False) -> RunInfo:
+        """
+        Return the run as it stands.
+
+        Raises:
+            RunNotFound: There is no such run.
+        """
+        view = run_pb2.RUN_VIEW_WITH_SCRIPT if with_script else run_pb2.RUN_VIEW_FULL
+        request = pb.GetRunRequest(
+            namespace=self.connection.namespace, run_id=run_id, view=view
+        )
+        return _model.run_info((await self._call("GetRun", request)).run)
+
+    @overload
+    async def result(
+        self, run_id: str, *, timeout: float | None = ..., through_yields: bool = ...
+    ) -> Any: ...
+    @overload
+    async def result(
+        self,
+        run_id: str,
+        *,
+        timeout: float | None = ...,
+        through_yields: bool = ...,
+        result_type: type[T],
+    ) -> T: ...
+    async def result(
+        self,
+        run_id: str,
+        *,
+        timeout: float | None = None,
+        through_yields: bool = False,
+        result_type: Any = None,
+    ) -> Any:
+        """
+        Wait for the run and return its output, as *result_type* if given.
+
+        Waits up to *timeout* seconds, or for ever, and keeps trying while the service
+        is away. *through_yields* goes on waiting when the run needs a signal.
+
+        Raises:
+            RunFailed: It failed.
+            RunYielded: It waits for a signal.
+            RunPaused: The service holds it back.
+            ResultTimeout: It has not finished in time.
+            RunNotFound: There is no such run.
+            ConversionError: The output is not a *result_type*.
+        """
+        info = await self.wait(run_id, timeout=timeout, through_yields=through_yields)
+        return outcome(info, timeout, result_type)
+
+    async def wait(
+        self,
+        run_id: str,
+        *,
+        timeout: float | None = None,
+        through_yields: bool = False,
+    ) -> RunInfo:
+        """
+        Wait until the run is finished, yields or is paused; return it as it stands.
+
+        When *timeout* seconds have passed, it is returned as it stands then.
+
+        Raises:
+            RunNotFound: There is no such run.
+            Unavailable: The service is away when the time is up.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = math.inf if timeout is None else loop.time() + timeout
+        until = pb.WAIT_UNTIL_FINISHED if through_yields else pb.WAIT_UNTIL_UNSPECIFIED
+        request = pb.GetRunRequest(
+            namespace=self.connection.namespace, run_id=run_id, wait_until=until
+        )
+        while True:
+            left = max(deadline - loop.time(), 0.0)
+            seconds = min(left, _WAIT_SECONDS_MAX)
+            request.wait.CopyFrom(_failure.duration(seconds))
+            response = await self._call("GetRun", request, wait=seconds, patience=left)
+            info = _model.run_info(response.run)
+            has_yielded = info.state == "YIELDED" and not through_yields
+            if info.finished or info.paused or has_yielded or loop.time() >= deadline:
+                return info
+
+    async def signal(
+        self,
+        run_id: str,
+        signal_id: str,
+        output: Any = None,
+        *,
+        failure: Failure | None = None,
+        only_if_waiting: bool = False,
+    ) -> SignalOutcome:
+        """
+        Deliver *output*, or *failure*, to the call that waits for *signal_id*.
+
+        Safe to repeat: a signal id takes one content, once. A signal that comes before
+        the run waits for it is kept, unless *only_if_waiting*.
+
+        Raises:
+            RunNotFound: There is no such run.
+            SignalNotExpected: The run never had this signal id.
+            SignalConflict: The signal came before, with another content.
+            RunFinished: The run has finished.
+        """
+        request = pb.SignalRequest(
+            namespace=self.connection.namespace,
+            run_id=run_id,
+            signal_id=signal_id,
+            only_if_waiting=only_if_waiting,
+        )
+        if failure is not None:
+            request.failure.CopyFrom(_failure.to_pb(failure))
+        else:
+            request.output.CopyFrom(payload_pb2.Payload(json=_convert.encode(output)))
+        return _model.signal_outcome(await self._call("Signal", request))
+
+    async def events(
+        self,
+        run_id: str,
+        *,
+        from_version: int = 1,
+        limit: int = 0,
+        follow: bool = False,
+        types: Iterable[str] = (),
+        omit_payloads: bool = False,
+    ) -> AsyncIterator[Event]:
+        """
+        Yield the events of the run's log, from *from_version* on.
+
+        With *follow* it goes on with every new event until the run has finished, over
+        broken connections and restarts of the service, without a gap or a repetition.
+
+        Raises:
+            RunNotFound: There is no such run.
+            VersionOutOfRange: *from_version* lies beyond the log's end plus one.
+            Unavailable: The service was away for longer than the client's patience.
+        """
+        request = pb.GetEventsRequest(
+            namespace=self.connection.namespace,
+            run_id=run_id,
+            from_version=from_version,
+            limit=limit,
+            follow=follow,
+            types=(f"EVENT_TYPE_{name}" for name in types),
+            omit_payloads=omit_payloads,
+        )
+        async for batch in self._batches(request):
+            for message in batch.events:
+                yield _model.event(message)
+
+    async def validate(self, script: str) -> Validation:
+        """Check *script* without running it. A bad script is no error but an answer."""
+        request = pb.ValidateScriptRequest(
+            namespace=self.connection.namespace, script=script
+        )
+        return _model.validation(await self._call("ValidateScript", request))
+
+    async def server_info(self) -> ServerInfo:
+        """Return the server's version, capabilities and limits."""
+        response = await self._call("GetServerInfo", pb.GetServerInfoRequest())
+        return _model.server_info(response)
+
+    @property
+    def _stub(self) -> pb_grpc.WorkflowServiceAsyncStub:
+        self._guard.check()
+        loop = asyncio.get_running_loop()
+        if self._opened is None:
+            # Not in __init__: a channel belongs to the loop that runs when it is made.
+            self._loop = loop
+            self._channel = self.connection.open()
+            stub = pb_grpc.WorkflowServiceStub(self._channel)
+            self._opened = cast(pb_grpc.WorkflowServiceAsyncStub, stub)
+        elif self._loop is not loop:
+            raise StarflowError(
+                "this client belongs to another event loop: make one for each loop"
+            )
+        return self._opened
+
+    async def _call(
+        self,
+        method: str,
+        request: Any,
+        *,
+        wait: float = 0.0,
+        patience: float | None = None,
+    ) -> Any:
+        """Send *request* until it is answered or *patience* seconds have passed."""
+        size = request.ByteSize()
+        if size > MESSAGE_BYTES_MAX:
+            problem = f"the request has {size} bytes, more than {MESSAGE_BYTES_MAX}"
+            raise TooLarge(problem, status="INVALID_ARGUMENT", reason="TOO_LARGE")
+        send: Callable[..., Awaitable[Any]] = getattr(self._stub, method)
+        patience = self.patience if patience is None else patience
+        margin = min(max(patience, _MARGIN_SECONDS_MIN), _MARGIN_SECONDS_MAX)
+        trial = _Trial(patience)
+        while True:
+            try:
+                return await send(request, timeout=wait + margin)
+            except grpc.aio.AioRpcError as error:
+                await trial.pause(_status.request_error(error, self._address))
+
+    async def _batches(
+        self, request: pb.GetEventsRequest
+    ) -> AsyncIterator[pb.GetEventsResponse]:
+        trial = _Trial(self.patience)
+        limit = request.limit
+        while True:
+            try:
+                async for batch in self._stream(request):
+                    trial.succeeded()
+                    request.from_version = batch.next_version
+                    request.limit -= len(batch.events) if limit else 0
+                    yield batch
+                    if limit and request.limit <= 0:
+                        return
+            except grpc.aio.AioRpcError as error:
+                await trial.pause(_status.request_error(error, self._address))
+            except TimeoutError:
+                silence = f"{self._address} has fallen silent"
+                await trial.pause(Unavailable(silence, status="DEADLINE_EXCEEDED"))
+            else:
+                # A server that goes away ends its streams; only the run's end ends a
+                # log that is followed.
+                if not request.follow or await self._is_read(request):
+                    return
+                await trial.pause(Unavailable("the stream ended", status="UNAVAILABLE"))
+
+    async def _is_read(self, request: pb.GetEventsRequest) -> bool:
+        info = await self.get(request.run_id)
+        return info.finished and info.version < request.from_version
+
+    async def _stream(
+        self, request: pb.GetEventsRequest
+    ) -> AsyncIterator[pb.GetEventsResponse]:
+        call = self._stub.GetEvents(request)
+        batches = aiter(call)
+        try:
+            while True:
+                async with asyncio.timeout(_SILENCE_SECONDS_MAX):
+                    batch = await anext(batches, None)
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            # Whoever stops in the middle must not leave the server streaming.
+            call.cancel()
+
+    @property
+    def _address(self) -> str:
+        return self.connection.address
+
+
+class _Trial:
+    """One request's way through an outage: pauses, and the end of patience."""
+
+    def __init__(self, patience_seconds: float) -> None:
+        self._backoff = Backoff()
+        self._patience = patience_seconds
+        self._since: float | None = None
+
+    def succeeded(self) -> None:
+        """Forget the outage: the service answered."""
+        self._since = None
+        self._backoff.reset()
+
+    async def pause(self, error: RequestError) -> None:
+        """Wait before another attempt, or raise *error* if that is of no use."""
+        if not isinstance(error, Unavailable | RateLimited):
+            raise error from None
+        now = asyncio.get_running_loop().time()
+        if self._since is None:
+            self._since = now
+            _logger.info("trying again: %s", error)
+        seconds = self._backoff.next_seconds(error.retry_after_seconds)
+        if now + seconds - self._since > self._patience:
+            raise error from None
+        await asyncio.sleep(seconds)

@@ -1,0 +1,265 @@
+"""Functions that workers execute, and the modules that hold them."""
+
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar, overload
+
+from starflow import _convert
+from starflow._context import TaskContext, seconds
+from starflow._failure import duration
+from starflow.v1 import worker_service_pb2 as pb
+
+F = TypeVar("F", bound=Callable[..., Any])
+# Takes the context and the converted request; a coroutine if the function is async.
+Call = Callable[[TaskContext, Any], Any]
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a failed attempt is followed by another. Durations are in seconds."""
+
+    # Most attempts, the first included; None leaves it to the service (100).
+    max_attempts: int | None = None
+    # The delay after the first attempt, and the factor per further one.
+    initial: float | timedelta = 1.0
+    coefficient: float = 2.0
+    # The longest delay; None means 100 times the first.
+    maximum: float | timedelta | None = None
+    # Failure codes that are never retried.
+    non_retryable: Sequence[str] = ()
+
+    def to_pb(self) -> pb.RetryPolicy:
+        """Return the policy for the wire."""
+        policy = pb.RetryPolicy(
+            initial_interval=duration(seconds(self.initial)),
+            backoff_coefficient=self.coefficient,
+            max_attempts=self.max_attempts or 0,
+            non_retryable_codes=self.non_retryable,
+        )
+        if self.maximum is not None:
+            policy.max_interval.CopyFrom(duration(seconds(self.maximum)))
+        return policy
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function as a worker offers it."""
+
+    # module.function, as the script writes it.
+    name: str
+    target: Callable[..., Any]
+    is_async: bool
+    # What the request is converted by; None if it is taken as it is.
+    decode: _convert.Decoder | None
+    call: Call
+    retry: Retry | None = None
+    attempt_timeout: float | None = None
+    description: str = ""
+
+    def spec(self) -> pb.FunctionSpec:
+        """Return what the service is told about it."""
+        spec = pb.FunctionSpec(name=self.name, description=self.description)
+        if self.retry is not None:
+            spec.retry_policy.CopyFrom(self.retry.to_pb())
+        if self.attempt_timeout is not None:
+            spec.attempt_timeout.CopyFrom(duration(self.attempt_timeout))
+        return spec
+
+
+class Module:
+    """
+    Functions that scripts call as `<module>.<function>`.
+
+        payments = starflow.Module("payments")
+
+        @payments.function(name="Charge", retry=starflow.Retry(max_attempts=5))
+        async def charge(ctx: starflow.TaskContext, req: ChargeRequest) -> Receipt: ...
+
+    A function takes the context, if its first parameter is `ctx` or annotated so, and
+    then the request: one parameter is the whole request, several (or keyword-only
+    ones) are the keys of the request object. Annotations say what the JSON values
+    become: plain types, containers, dataclasses, TypedDicts, enums, dates, models.
+    """
+
+    def __init__(self, name: str) -> None:
+        _check_identifier(name)
+        self.name = name
+        self._functions: dict[str, Function] = {}
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self._functions.values())
+
+    def __repr__(self) -> str:
+        return f"<starflow.Module {self.name}: {', '.join(self._functions) or 'empty'}>"
+
+    @overload
+    def function(self, target: F, /) -> F: ...
+    @overload
+    def function(
+        self,
+        target: None = ...,
+        /,
+        *,
+        name: str | None = ...,
+        retry: Retry | None = ...,
+        attempt_timeout: float | timedelta | None = ...,
+        description: str | None = ...,
+    ) -> Callable[[F], F]: ...
+    def function(
+        self,
+        target: F | None = None,
+        /,
+        *,
+        name: str | None = None,
+        retry: Retry | None = None,
+        attempt_timeout: float | timedelta | None = None,
+        description: str | None = None,
+    ) -> F | Callable[[F], F]:
+        """
+        Offer a function; a decorator with or without arguments, which returns it.
+
+        Without *retry* a failure is tried again only if it is a `RetryableError`.
+        *attempt_timeout* bounds one attempt, in seconds; the service's default is an
+        hour. *description* defaults to the docstring's first line.
+
+        Raises:
+            TypeError: The signature does not fit a request.
+            ValueError: The name is taken, or no Starlark identifier.
+        """
+        if target is None:
+            return functools.partial(
+                self._offer_and_return,
+                name=name,
+                retry=retry,
+                attempt_timeout=attempt_timeout,
+                description=description,
+            )
+        return self._offer_and_return(target, name, retry, attempt_timeout, description)
+
+    def _offer_and_return(
+        self,
+        target: F,
+        name: str | None,
+        retry: Retry | None,
+        attempt_timeout: float | timedelta | None,
+        description: str | None,
+    ) -> F:
+        name = name or str(getattr(target, "__name__", ""))
+        _check_identifier(name)
+        if name in self._functions:
+            raise ValueError(f"{self.name}.{name} is offered twice")
+        if description is None:
+            description = (inspect.getdoc(target) or "").partition("\n")[0]
+        decode, call = _compile(target)
+        self._functions[name] = Function(
+            name=f"{self.name}.{name}",
+            target=target,
+            is_async=_is_async(target),
+            decode=decode,
+            call=call,
+            retry=retry,
+            attempt_timeout=None
+            if attempt_timeout is None
+            else seconds(attempt_timeout),
+            description=description,
+        )
+        return target
+
+
+def _check_identifier(name: str) -> None:
+    if not _IDENTIFIER.fullmatch(name):
+        raise ValueError(f"{name!r} is no name that a script could write: use letters")
+
+
+def _is_async(target: Callable[..., Any]) -> bool:
+    while isinstance(target, functools.partial):
+        target = target.func
+    if inspect.iscoroutinefunction(target):
+        return True
+    return inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
+
+
+def _compile(target: Callable[..., Any]) -> tuple[_convert.Decoder | None, Call]:
+    """Return how *target* wants its request, and what calls it with that."""
+    parameters = list(inspect.signature(target).parameters.values())
+    hints = _hints(target)
+    takes_context = bool(parameters) and _is_context(parameters[0], hints)
+    rest = parameters[1:] if takes_context else parameters
+    for parameter in rest:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            raise TypeError(f"{_name(target)} takes *args, which no request can fill")
+    if not rest:
+        return None, _calls_without_request(target, takes_context)
+    if len(rest) == 1 and rest[0].kind in _POSITIONAL:
+        decode = _decoder(target, rest[0], hints)
+        return decode, target if takes_context else lambda _, req: target(req)
+    decode = _record_decoder(target, rest, hints)
+    if takes_context:
+        return decode, lambda ctx, req: target(ctx, **req)
+    return decode, lambda _, req: target(**req)
+
+
+def _calls_without_request(target: Callable[..., Any], takes_context: bool) -> Call:
+    return (lambda ctx, _: target(ctx)) if takes_context else (lambda _, __: target())
+
+
+def _record_decoder(
+    target: Callable[..., Any],
+    parameters: list[inspect.Parameter],
+    hints: dict[str, Any],
+) -> _convert.Decoder:
+    takes_unknown = parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
+    named = parameters[:-1] if takes_unknown else parameters
+    for parameter in named:
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise TypeError(f"{_name(target)} takes {parameter.name} without its name")
+    fields = {
+        p.name: (_decoder(target, p, hints), p.default is inspect.Parameter.empty)
+        for p in named
+    }
+    return _convert.record(fields, dict, keep_unknown=takes_unknown)
+
+
+def _is_context(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
+    if parameter.kind not in _POSITIONAL:
+        return False
+    hint = hints.get(parameter.name)
+    return hint is TaskContext or (hint is None and parameter.name == "ctx")
+
+
+def _decoder(
+    target: Callable[..., Any], parameter: inspect.Parameter, hints: dict[str, Any]
+) -> _convert.Decoder | None:
+    try:
+        return _convert.decoder(hints.get(parameter.name, Any))
+    except TypeError as error:
+        raise TypeError(f"{_name(target)}({parameter.name}): {error}") from None
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    while isinstance(target, functools.partial):
+        target = target.func
+    if not inspect.isroutine(target):
+        target = type(target).__call__
+    try:
+        return typing.get_type_hints(target)
+    except NameError as error:
+        raise TypeError(
+            f"{_name(target)}: the annotation {error.name!r} is not known where the "
+            "function is defined; define or import it at the top of the module"
+        ) from None
+
+
+def _name(target: Callable[..., Any]) -> str:
+    return getattr(target, "__qualname__", repr(target))

@@ -1,0 +1,340 @@
+"""What the service answers, as plain Python values."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from starflow import _failure, _json
+from starflow._enums import enum_name
+from starflow._failure import Failure
+from starflow.v1 import event_pb2, failure_pb2, payload_pb2, run_pb2
+from starflow.v1 import workflow_service_pb2 as workflow_pb2
+
+_FINAL = frozenset({"SUCCEEDED", "FAILED"})
+
+
+_state = enum_name(run_pb2.RunState, "RUN_STATE_")
+_pause_reason = enum_name(run_pb2.PauseReason, "PAUSE_REASON_")
+_event_type = enum_name(event_pb2.EventType, "EVENT_TYPE_")
+_severity = enum_name(workflow_pb2.Severity, "SEVERITY_")
+_disposition = enum_name(workflow_pb2.SignalDisposition, "SIGNAL_DISPOSITION_")
+_durability = enum_name(workflow_pb2.Durability, "DURABILITY_")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One thing that a run waits for."""
+
+    # CALL, SLEEP or SIGNAL.
+    kind: str
+    # What the API says about it, by field: function, attempt, wake_time, ...
+    detail: dict[str, Any]
+
+    @property
+    def signal_id(self) -> str:
+        """The id to give to `Client.signal`; empty unless this is a SIGNAL."""
+        return str(self.detail.get("signal_id", ""))
+
+    @property
+    def function(self) -> str:
+        """The function that was called or that yielded; empty for a SLEEP."""
+        return str(self.detail.get("function", ""))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return {"kind": self.kind, **_plain(self.detail)}
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as it stood when the service answered."""
+
+    id: str
+    namespace: str
+    # PENDING, RUNNING, SLEEPING, YIELDED, SUCCEEDED or FAILED.
+    state: str
+    # The number of events in the log.
+    version: int
+    paused: bool = False
+    pause_reason: str = ""
+    pause_message: str = ""
+    script_hash: str = ""
+    create_time: datetime | None = None
+    update_time: datetime | None = None
+    finish_time: datetime | None = None
+    waits: tuple[Wait, ...] = ()
+    input: Any = None
+    output: Any = None
+    failure: Failure | None = None
+    script: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.state in _FINAL
+
+    @property
+    def signal_ids(self) -> tuple[str, ...]:
+        """The signals that the run waits for, longest first."""
+        return tuple(wait.signal_id for wait in self.waits if wait.kind == "SIGNAL")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is set, as JSON-ready values."""
+        values: dict[str, Any] = {
+            name: getattr(self, name) for name in self.__dataclass_fields__
+        }
+        values["waits"] = [wait.to_dict() for wait in self.waits]
+        known = {k: v for k, v in values.items() if v not in (None, "", (), [])}
+        if not self.paused:
+            del known["paused"]
+        if self.state == "SUCCEEDED":
+            known["output"] = self.output
+        return _plain(known)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a run's log."""
+
+    # The place in the log, from 1.
+    version: int
+    time: datetime
+    # START, CALL, RETURN, YIELD, RESUME, SLEEP, TIME_NOW, RAND_INT, FINISH, SIGNAL,
+    # WAKE, or a type that this release does not know.
+    type: str
+    # What the API says about it, by field: input, function, call_version, ...
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def function(self) -> str:
+        """The function that a CALL names; empty for other events."""
+        return str(self.detail.get("function", ""))
+
+    @property
+    def call_version(self) -> int:
+        """The version of the CALL that this event belongs to; 0 if to none."""
+        return int(self.detail.get("call_version", 0))
+
+    @property
+    def signal_id(self) -> str:
+        """The signal id that the event names; empty if none."""
+        return str(self.detail.get("signal_id", ""))
+
+    @property
+    def input(self) -> Any:
+        """The input of a START or CALL."""
+        return self.detail.get("input")
+
+    @property
+    def output(self) -> Any:
+        """The output of a RETURN, RESUME, SIGNAL or FINISH that did not fail."""
+        return self.detail.get("output")
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure of a RETURN, RESUME, SIGNAL or FINISH, if it is one."""
+        return self.detail.get("failure")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        head = {"version": self.version, "time": self.time, "type": self.type}
+        return _plain({**head, **self.detail})
+
+
+@dataclass(frozen=True, slots=True)
+class SignalOutcome:
+    """What became of a signal."""
+
+    # RESUMED, KEPT (the run does not wait for it yet) or DUPLICATE.
+    disposition: str
+    # The version of the RESUME event; 0 if there is none yet.
+    resume_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding about a script."""
+
+    # ERROR or WARNING.
+    severity: str
+    code: str
+    message: str
+    # From 1; 0 if unknown.
+    line: int
+    column: int
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What the service says about a script without running it."""
+
+    valid: bool
+    diagnostics: tuple[Diagnostic, ...]
+    script_hash: str
+    # The dotted functions that the script names, as far as a look can tell.
+    functions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The sizes and times that the server enforces."""
+
+    max_payload_bytes: int
+    max_script_bytes: int
+    max_events_per_run: int
+    max_wait_seconds: float
+    max_poll_tasks: int
+    max_payload_depth: int
+    max_integer_digits: int
+    max_steps: int
+    max_allocated_bytes: int
+    max_open_calls: int
+    max_sleep_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What a server is and can."""
+
+    version: str
+    capabilities: tuple[str, ...]
+    limits: Limits
+    # MEMORY, PROCESS or DISK: what an acknowledged event survives.
+    durability: str
+    language_version: int
+    # The kind of store, such as sqlite.
+    store: str
+
+
+def run_info(run: run_pb2.Run) -> RunInfo:
+    """Return a run as plain values."""
+    failed = run.WhichOneof("result") == "failure"
+    return RunInfo(
+        id=run.run_id,
+        namespace=run.namespace,
+        state=_state(run.state),
+        version=run.version,
+        paused=run.paused,
+        pause_reason=_pause_reason(run.pause_reason) if run.paused else "",
+        pause_message=run.pause_message,
+        script_hash=run.script_hash,
+        create_time=_time(run.create_time) if run.HasField("create_time") else None,
+        update_time=_time(run.update_time) if run.HasField("update_time") else None,
+        finish_time=_time(run.finish_time) if run.HasField("finish_time") else None,
+        waits=tuple(map(_wait, run.waits)),
+        input=payload_value(run.input),
+        output=payload_value(run.output),
+        failure=_failure.from_pb(run.failure) if failed else None,
+        script=run.script,
+    )
+
+
+def event(message: event_pb2.Event) -> Event:
+    """Return an event as plain values."""
+    which = message.WhichOneof("detail")
+    detail = _fields(getattr(message, which)) if which else {}
+    return Event(
+        message.version, _time(message.time), _event_type(message.type), detail
+    )
+
+
+def signal_outcome(response: workflow_pb2.SignalResponse) -> SignalOutcome:
+    """Return what became of a signal."""
+    return SignalOutcome(_disposition(response.disposition), response.resume_version)
+
+
+def validation(response: workflow_pb2.ValidateScriptResponse) -> Validation:
+    """Return the findings about a script."""
+    findings = (
+        Diagnostic(_severity(d.severity), d.code, d.message, d.line, d.column, d.hint)
+        for d in response.diagnostics
+    )
+    return Validation(
+        response.valid,
+        tuple(findings),
+        response.script_hash,
+        tuple(response.functions),
+    )
+
+
+def server_info(response: workflow_pb2.GetServerInfoResponse) -> ServerInfo:
+    """Return what a server is and can."""
+    limits = response.limits
+    return ServerInfo(
+        version=response.version,
+        capabilities=tuple(response.capabilities),
+        limits=Limits(
+            max_payload_bytes=limits.max_payload_bytes,
+            max_script_bytes=limits.max_script_bytes,
+            max_events_per_run=limits.max_events_per_run,
+            max_wait_seconds=limits.max_wait.ToTimedelta().total_seconds(),
+            max_poll_tasks=limits.max_poll_tasks,
+            max_payload_depth=limits.max_payload_depth,
+            max_integer_digits=limits.max_integer_digits,
+            max_steps=limits.max_steps,
+            max_allocated_bytes=limits.max_allocated_bytes,
+            max_open_calls=limits.max_open_calls,
+            max_sleep_seconds=limits.max_sleep.ToTimedelta().total_seconds(),
+        ),
+        durability=_durability(response.durability),
+        language_version=response.language_version,
+        store=response.store,
+    )
+
+
+def payload_value(payload: payload_pb2.Payload) -> Any:
+    """Return the value of a payload; one without a kind is null."""
+    return _json.decode(payload.json) if payload.json else None
+
+
+def _wait(wait: run_pb2.Wait) -> Wait:
+    which = wait.WhichOneof("kind")
+    if which is None:
+        return Wait("UNKNOWN", {})
+    return Wait(which.upper(), _fields(getattr(wait, which)))
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    """Return what is set in *message*; numbers always, since 0 is a value."""
+    values = {}
+    for spec in message.DESCRIPTOR.fields:
+        value = getattr(message, spec.name)
+        if spec.message_type is not None:
+            if message.HasField(spec.name):
+                values[spec.name] = _value(value)
+        elif value != "":
+            values[spec.name] = value
+    return values
+
+
+def _value(message: Message) -> Any:
+    if isinstance(message, payload_pb2.Payload):
+        return payload_value(message)
+    if isinstance(message, failure_pb2.Failure):
+        return _failure.from_pb(message)
+    if isinstance(message, Timestamp):
+        return _time(message)
+    if isinstance(message, Duration):
+        return message.ToTimedelta().total_seconds()
+    return _fields(message)
+
+
+def _time(timestamp: Timestamp) -> datetime:
+    return timestamp.ToDatetime(tzinfo=UTC)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return *values* with times as RFC 3339 text and failures as objects."""
+    plain = {}
+    for name, value in values.items():
+        if isinstance(value, datetime):
+            value = value.isoformat().replace("+00:00", "Z")
+        elif isinstance(value, Failure):
+            value = value.to_dict()
+        plain[name] = value
+    return plain

@@ -1,0 +1,149 @@
+"""Executes the functions of tasks, each where its kind belongs."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from starflow import _convert, _model
+from starflow._function import Function
+from starflow._worker import outcome
+from starflow._worker.ledger import HeldTask, Ledger
+from starflow._worker.pool import Pool
+from starflow.errors import ConversionError
+from starflow.v1 import worker_service_pb2 as pb
+
+_logger = logging.getLogger("starflow.worker")
+Report = Callable[[HeldTask, pb.TaskResult], None]
+
+
+class Executor:
+    """Turns tasks into results: async functions on *loop*, plain ones in threads."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        loop: asyncio.AbstractEventLoop,
+        ledger: Ledger,
+        report: Report,
+        beat_soon: Callable[[], None],
+        *,
+        slots: int,
+    ) -> None:
+        self.output_bytes_max = 1024 * 1024
+        self._report = report
+        self._beat_soon = beat_soon
+        self._functions = functions
+        self._loop = loop
+        self._ledger = ledger
+        self._pool: Pool[HeldTask] = Pool(self._execute, slots)
+
+    def start(self, tasks: Sequence[pb.Task]) -> None:
+        """Execute *tasks*, just delivered."""
+        held = [self._hold(task) for task in tasks]
+        self._ledger.admit(held)
+        on_loop = [each for each in held if each.function.is_async]
+        in_pool = [each for each in held if not each.function.is_async]
+        if on_loop:
+            self._on_loop(self._start_on_loop, on_loop)
+        if in_pool:
+            self._pool.put(in_pool)
+
+    def release(self, tasks: Sequence[pb.Task], reason: str) -> None:
+        """Give *tasks*, just delivered, back unexecuted."""
+        held = [self._hold(task) for task in tasks]
+        self._ledger.admit(held)
+        for each in held:
+            self.give_back(each, reason)
+            self._ledger.leave(each)
+
+    def give_back(self, held: HeldTask, reason: str) -> None:
+        """Decide that a task goes back, unless its outcome is decided already."""
+        if self._ledger.settle(held):
+            self._report(held, outcome.released(held.token, reason))
+
+    def interrupt(self, held: HeldTask, reason: str) -> None:
+        """Let a function stop: an async one is cancelled, a plain one may ask."""
+        held.context.cancel(reason)
+        if held.function.is_async:
+            self._on_loop(_cancel, held)
+
+    def _hold(self, task: pb.Task) -> HeldTask:
+        function = self._functions.get(task.function) or _unknown(task.function)
+        return HeldTask(task, function, self._beat_soon)
+
+    def _on_loop(self, callback: Callable[..., None], argument: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, argument)
+        except RuntimeError:
+            # The loop is closed, which ends the worker; the leases end by themselves.
+            _logger.exception("the event loop of the worker is gone")
+
+    def _start_on_loop(self, batch: Sequence[HeldTask]) -> None:
+        create_task = self._loop.create_task
+        for held in batch:
+            held.asyncio_task = create_task(self._execute_async(held))
+
+    async def _execute_async(self, held: HeldTask) -> None:
+        try:
+            if not held.settled:
+                self._finish(held, await self._result_async(held))
+        finally:
+            # Last, because the worker may end as soon as no function runs.
+            self._ledger.leave(held)
+
+    def _execute(self, held: HeldTask) -> None:
+        try:
+            if not held.settled:
+                self._finish(held, self._result(held))
+        finally:
+            self._ledger.leave(held)
+
+    async def _result_async(self, held: HeldTask) -> pb.TaskResult:
+        token = held.token
+        try:
+            request = self._request(held)
+            value = await held.function.call(held.context, request)
+            return outcome.returned(token, value, self.output_bytes_max)
+        except _BadInput as error:
+            return outcome.permanent(token, "BAD_INPUT", str(error))
+        except BaseException as error:
+            # Nothing may escape, SystemExit neither: one function would end all others.
+            return outcome.failed(token, error)
+
+    def _result(self, held: HeldTask) -> pb.TaskResult:
+        token = held.token
+        try:
+            value = held.function.call(held.context, self._request(held))
+            return outcome.returned(token, value, self.output_bytes_max)
+        except _BadInput as error:
+            return outcome.permanent(token, "BAD_INPUT", str(error))
+        except BaseException as error:
+            return outcome.failed(token, error)
+
+    def _request(self, held: HeldTask) -> Any:
+        try:
+            value = _model.payload_value(held.task.input)
+            return _convert.convert(held.function.decode, value, "req")
+        except ConversionError as error:
+            raise _BadInput(str(error)) from None
+
+    def _finish(self, held: HeldTask, result: pb.TaskResult) -> None:
+        if self._ledger.settle(held):
+            self._report(held, result)
+
+
+class _BadInput(Exception):
+    """The request is not what the function takes."""
+
+
+def _cancel(held: HeldTask) -> None:
+    if held.asyncio_task is not None:
+        held.asyncio_task.cancel()
+
+
+def _unknown(name: str) -> Function:
+    def call(_: Any, __: Any) -> None:
+        raise LookupError(f"this worker does not offer {name}")
+
+    return Function(name, call, is_async=False, decode=None, call=call)

@@ -1,0 +1,136 @@
+"""The worker's requests to the service, as blocking calls."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+
+from starflow import _failure, _model, _status
+from starflow._connection import Connection
+from starflow._model import Limits
+from starflow.errors import RateLimited, RequestError, Unavailable
+from starflow.v1 import worker_service_pb2 as pb
+from starflow.v1 import worker_service_pb2_grpc as pb_grpc
+from starflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
+
+_logger = logging.getLogger("starflow.worker")
+_ANSWER_SECONDS_MAX = 10.0
+# A heartbeat that takes longer has missed its purpose; the next one may do better.
+_BEAT_SECONDS_MAX = 4.0
+
+
+class Link:
+    """
+    One worker's side of the protocol, for its threads.
+
+    All methods raise `RequestError` and nothing else.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        worker: pb.WorkerInfo,
+        functions: Sequence[pb.FunctionSpec],
+    ) -> None:
+        self.heartbeat_seconds = 5.0
+        self._address = connection.address
+        self._namespace = connection.namespace
+        self._worker = worker
+        self._functions = functions
+        # A channel of their own, because closing it is what ends a waiting poll.
+        self._polls = connection.open_blocking()
+        self._reports = connection.open_blocking()
+        self._polling = pb_grpc.WorkerServiceStub(self._polls)
+        self._reporting = pb_grpc.WorkerServiceStub(self._reports)
+
+    def limits(self) -> Limits:
+        """Return the limits that the server enforces."""
+        stub = workflow_service_pb2_grpc.WorkflowServiceStub(self._reports)
+        request = workflow_service_pb2.GetServerInfoRequest()
+        response = self._send(stub.GetServerInfo, request, _ANSWER_SECONDS_MAX)
+        return _model.server_info(response).limits
+
+    def register(self) -> None:
+        """Announce the worker and its functions."""
+        request = pb.RegisterFunctionRequest(
+            namespace=self._namespace, worker=self._worker, functions=self._functions
+        )
+        method = self._reporting.RegisterFunction
+        response = self._send(method, request, _ANSWER_SECONDS_MAX)
+        interval = response.heartbeat_interval.ToTimedelta().total_seconds()
+        self.heartbeat_seconds = interval or self.heartbeat_seconds
+        if response.replaced_functions:
+            names = ", ".join(response.replaced_functions)
+            _logger.warning("replaced the specification of another worker: %s", names)
+
+    def poll(
+        self, poll_id: str, max_tasks: int, wait_seconds: float
+    ) -> pb.PollResponse:
+        """Ask for tasks, and wait for the first."""
+        request = self._poll_request(poll_id, max_tasks, wait_seconds)
+        timeout = wait_seconds + _ANSWER_SECONDS_MAX
+        response: pb.PollResponse = self._send(self._polling.Poll, request, timeout)
+        return response
+
+    def poll_again(self, poll_id: str, max_tasks: int) -> pb.PollResponse:
+        """Ask once more, after polling ended, what an unanswered poll has brought."""
+        request = self._poll_request(poll_id, max_tasks, 0.0)
+        response: pb.PollResponse = self._send(
+            self._reporting.Poll, request, _BEAT_SECONDS_MAX
+        )
+        return response
+
+    def complete(self, results: Sequence[pb.TaskResult]) -> list[pb.Completion]:
+        """Report results; the answers come in the same order."""
+        request = pb.CompleteTasksRequest(
+            namespace=self._namespace, worker_id=self._worker.worker_id, results=results
+        )
+        method = self._reporting.CompleteTasks
+        return list(self._send(method, request, _ANSWER_SECONDS_MAX).completions)
+
+    def beat(self, tasks: Sequence[pb.TaskHeartbeat]) -> pb.HeartbeatResponse:
+        """Renew the worker's registration and the leases of *tasks*."""
+        request = pb.HeartbeatRequest(
+            namespace=self._namespace, worker_id=self._worker.worker_id, tasks=tasks
+        )
+        response: pb.HeartbeatResponse = self._send(
+            self._reporting.Heartbeat, request, _BEAT_SECONDS_MAX
+        )
+        return response
+
+    def stop_polling(self) -> None:
+        """End a waiting poll at once, and refuse further ones."""
+        self._polls.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._polls.close()
+        self._reports.close()
+
+    def _poll_request(
+        self, poll_id: str, max_tasks: int, wait_seconds: float
+    ) -> pb.PollRequest:
+        return pb.PollRequest(
+            namespace=self._namespace,
+            worker_id=self._worker.worker_id,
+            poll_id=poll_id,
+            max_tasks=max_tasks,
+            wait=_failure.duration(wait_seconds),
+        )
+
+    def _send(
+        self, method: Callable[..., Any], request: Any, timeout_seconds: float
+    ) -> Any:
+        try:
+            return method(request, timeout=timeout_seconds)
+        except grpc.RpcError as error:
+            raise _status.request_error(error, self._address) from None
+        except ValueError as error:
+            # How gRPC says that the channel was closed.
+            raise Unavailable(str(error), status="CANCELLED") from None
+
+
+def may_help_later(error: RequestError) -> bool:
+    """Return whether the same request may be answered another time."""
+    return isinstance(error, Unavailable | RateLimited)
