@@ -1,0 +1,150 @@
+"""WorkerService: how workers get tasks and report on them."""
+
+from typing import Any
+
+import grpc
+import structlog
+
+from starflow.v1 import worker_service_pb2 as pb
+from starflow.v1.worker_service_pb2_grpc import WorkerServiceServicer
+from starflow_service.rpc import fields, tasks
+from starflow_service.rpc.interceptors import request_id
+from starflow_service.rpc.payloads import Payloads
+from starflow_service.rpc.status import is_expected, rejection_of
+from starflow_service.rpc.times import set_seconds
+from starflow_service.rpc.waiting import wait_budget_s
+from starflow_service.runtime.errors import (
+    PayloadInvalidError,
+    RuntimeRefusal,
+    TooLargeError,
+)
+from starflow_service.runtime.runtime import Runtime
+from starflow_service.runtime.types import (
+    PollRequest,
+    TaskBeat,
+    TaskReport,
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+RESULTS_MAX = 1_000
+# Characters of input in one answer, beyond the first task's.  At four bytes each, and
+# with all that is around them, they stay below gRPC's 4 MiB.
+_INPUTS_MAX = 750_000
+
+log = structlog.get_logger()
+
+
+class WorkerService(WorkerServiceServicer):
+    """Translates for workers; see ``worker_service.proto``."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._options = runtime.options
+        self._payloads = Payloads(runtime.options)
+        # Set by the server when it begins to stop.
+        self.is_draining = False
+
+    async def RegisterFunction(
+        self, request: pb.RegisterFunctionRequest, context: Context
+    ) -> pb.RegisterFunctionResponse:
+        """Announce a worker and its functions."""
+        replaced = await self._runtime.register(
+            fields.namespace(request.namespace),
+            fields.worker(request.worker),
+            fields.specs(request.functions),
+        )
+        response = pb.RegisterFunctionResponse(replaced_functions=replaced)
+        set_seconds(response.heartbeat_interval, self._options.heartbeat_s)
+        set_seconds(response.lease, self._options.lease_s)
+        return response
+
+    async def Poll(self, request: pb.PollRequest, context: Context) -> pb.PollResponse:
+        """Lease tasks, waiting for the first."""
+        leased = await self._runtime.poll(
+            PollRequest(
+                namespace=fields.namespace(request.namespace),
+                worker_id=fields.worker_id(request.worker_id),
+                poll_id=fields.poll_id(request.poll_id),
+                functions=fields.functions(request.functions),
+                max_tasks=fields.count("max_tasks", request.max_tasks) or 1,
+                max_bytes=_INPUTS_MAX,
+                wait_s=wait_budget_s(
+                    context, request.wait, longest_s=self._options.max_wait_s
+                ),
+            )
+        )
+        response = pb.PollResponse(draining=self.is_draining)
+        tasks.fill_tasks(response, leased)
+        return response
+
+    async def CompleteTasks(
+        self, request: pb.CompleteTasksRequest, context: Context
+    ) -> pb.CompleteTasksResponse:
+        """Take results, each judged by itself."""
+        namespace = fields.namespace(request.namespace)
+        worker_id = fields.worker_id(request.worker_id, is_required=False)
+        if len(request.results) > RESULTS_MAX:
+            raise TooLargeError("results", len(request.results), RESULTS_MAX, "results")
+        response = pb.CompleteTasksResponse()
+        reports: list[TaskReport] = []
+        answers: list[pb.Completion] = []
+        for index, result in enumerate(request.results):
+            completion = response.completions.add(task_token=result.task_token)
+            try:
+                reports.append(tasks.report_of(result, index, self._payloads))
+            except RuntimeRefusal as refusal:
+                _reject(completion, refusal)
+            else:
+                answers.append(completion)
+        completions = await self._runtime.complete(namespace, worker_id, reports)
+        for answer, judged in zip(answers, completions, strict=True):
+            if judged.error is not None:
+                _reject(answer, judged.error)
+            else:
+                answer.status = judged.status.value  # type: ignore[assignment]
+        return response
+
+    async def Heartbeat(
+        self, request: pb.HeartbeatRequest, context: Context
+    ) -> pb.HeartbeatResponse:
+        """Renew the leases of the tasks that a worker holds."""
+        namespace = fields.namespace(request.namespace)
+        worker_id = fields.worker_id(request.worker_id)
+        beats, refusal = self._beats(request)
+        # A progress that cannot be kept is no reason to lose the leases.
+        abandoned = await self._runtime.heartbeat(namespace, worker_id, beats)
+        if refusal is not None:
+            raise refusal
+        response = pb.HeartbeatResponse(draining=self.is_draining)
+        set_seconds(response.lease, self._options.lease_s)
+        for each in abandoned:
+            response.directives.add(
+                task_token=each.token,
+                action=pb.TASK_ACTION_ABANDON,
+                reason=each.reason,
+            )
+        return response
+
+    def _beats(
+        self, request: pb.HeartbeatRequest
+    ) -> tuple[list[TaskBeat], RuntimeRefusal | None]:
+        beats = []
+        refusal: RuntimeRefusal | None = None
+        for index, task in enumerate(request.tasks):
+            progress = None
+            if task.HasField("progress"):
+                field = f"tasks[{index}].progress"
+                try:
+                    progress = self._payloads.text(task.progress, field)
+                except (PayloadInvalidError, TooLargeError) as error:
+                    refusal = error
+            beats.append(TaskBeat(task.task_token, progress))
+        return beats, refusal
+
+
+def _reject(completion: pb.Completion, error: Exception) -> None:
+    completion.status = pb.COMPLETION_STATUS_REJECTED
+    completion.rejection.CopyFrom(rejection_of(error, request_id()))
+    if not is_expected(error):
+        log.error("rpc.result_failed", exc_info=error)

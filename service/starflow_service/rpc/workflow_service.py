@@ -1,0 +1,231 @@
+"""WorkflowService: how clients start runs, signal them, and look at them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+
+from starflow.v1 import run_pb2
+from starflow.v1 import workflow_service_pb2 as pb
+from starflow.v1.workflow_service_pb2_grpc import WorkflowServiceServicer
+from starflow_service import __version__
+from starflow_service.engine.events import Result
+from starflow_service.engine.machine import LANGUAGE_VERSION
+from starflow_service.rpc import fields
+from starflow_service.rpc.event_stream import EventStream, Selection
+from starflow_service.rpc.payloads import Payloads
+from starflow_service.rpc.runs import fill_run
+from starflow_service.rpc.times import set_ns, set_seconds
+from starflow_service.rpc.waiting import wait_budget_s
+from starflow_service.runtime.errors import FieldInvalidError, TooLargeError
+from starflow_service.runtime.options import Options
+from starflow_service.runtime.runtime import Runtime
+from starflow_service.runtime.types import ConflictPolicy, StartRequest, Until
+
+T = TypeVar("T")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+KEEPALIVE_S = 15.0
+SCRIPT_BYTES_MAX = 256 * 1024
+
+_POLICIES = {
+    pb.RUN_ID_CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy.ATTACH_SAME,
+    pb.RUN_ID_CONFLICT_POLICY_ATTACH_SAME: ConflictPolicy.ATTACH_SAME,
+    pb.RUN_ID_CONFLICT_POLICY_ATTACH_ANY: ConflictPolicy.ATTACH_ANY,
+    pb.RUN_ID_CONFLICT_POLICY_FAIL: ConflictPolicy.FAIL,
+}
+_UNTILS = {
+    pb.WAIT_UNTIL_UNSPECIFIED: Until.FINISHED_OR_YIELDED,
+    pb.WAIT_UNTIL_FINISHED_OR_YIELDED: Until.FINISHED_OR_YIELDED,
+    pb.WAIT_UNTIL_FINISHED: Until.FINISHED,
+}
+_SEVERITIES = {"error": pb.SEVERITY_ERROR, "warning": pb.SEVERITY_WARNING}
+_DURABILITIES = {
+    "memory": pb.DURABILITY_MEMORY,
+    "process": pb.DURABILITY_PROCESS,
+    "disk": pb.DURABILITY_DISK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What GetServerInfo tells of the store."""
+
+    kind: str
+    # The value of a `starflow_backends.store.Durability`.
+    durability: str
+
+
+class WorkflowService(WorkflowServiceServicer):
+    """Translates for clients; see ``workflow_service.proto``."""
+
+    def __init__(
+        self, runtime: Runtime, store: StoreFacts, *, keepalive_s: float = KEEPALIVE_S
+    ) -> None:
+        self._runtime = runtime
+        self._options = runtime.options
+        self._payloads = Payloads(runtime.options)
+        self._store = store
+        self._keepalive_s = keepalive_s
+        # Set by the server when it begins to stop.
+        self.is_draining = False
+
+    async def Run(self, request: pb.RunRequest, context: Context) -> pb.RunResponse:
+        """Start a run, and wait for it if asked to."""
+        until = _chosen("wait_until", request.wait_until, _UNTILS)
+        # Read twice: what is malformed is refused before a run is started for it.
+        fields.wait_s(request.wait)
+        view, is_created = await self._runtime.start_run(self._start(request))
+        wait_s = self._wait_budget_s(context, request)
+        if wait_s:
+            view = await self._runtime.wait_run(
+                view.namespace, view.run_id, until, wait_s
+            )
+        response = pb.RunResponse(created=is_created)
+        fill_run(response.run, view, is_full=True)
+        return response
+
+    async def GetRun(
+        self, request: pb.GetRunRequest, context: Context
+    ) -> pb.GetRunResponse:
+        """Return a run, and wait for it first if asked to."""
+        namespace = fields.namespace(request.namespace)
+        run_id = fields.run_id(request.run_id)
+        until = _chosen("wait_until", request.wait_until, _UNTILS)
+        wait_s = self._wait_budget_s(context, request)
+        if wait_s:
+            view = await self._runtime.wait_run(namespace, run_id, until, wait_s)
+        else:
+            view = await self._runtime.get_run(namespace, run_id)
+        response = pb.GetRunResponse()
+        is_full = request.view != run_pb2.RUN_VIEW_BASIC
+        fill_run(response.run, view, is_full=is_full)
+        # A run whose START cannot be read has no script to show.
+        if request.view == run_pb2.RUN_VIEW_WITH_SCRIPT and view.script_hash:
+            response.run.script = await self._runtime.script_text(view.script_hash)
+        return response
+
+    async def Signal(
+        self, request: pb.SignalRequest, context: Context
+    ) -> pb.SignalResponse:
+        """Deliver a value to a run."""
+        disposition, version = await self._runtime.signal(
+            fields.namespace(request.namespace),
+            fields.run_id(request.run_id),
+            fields.SIGNAL_ID.check("signal_id", request.signal_id),
+            self._result(request),
+            request.only_if_waiting,
+        )
+        response = pb.SignalResponse(resume_version=version)
+        response.disposition = disposition.value  # type: ignore[assignment]
+        return response
+
+    async def GetEvents(
+        self, request: pb.GetEventsRequest, context: Context
+    ) -> AsyncIterator[pb.GetEventsResponse]:
+        """Stream a run's log."""
+        stream = EventStream(
+            self._runtime,
+            Selection.of(request),
+            keepalive_s=self._keepalive_s,
+            is_draining=lambda: self.is_draining,
+        )
+        async for batch in stream.batches():
+            yield batch
+
+    async def ValidateScript(
+        self, request: pb.ValidateScriptRequest, context: Context
+    ) -> pb.ValidateScriptResponse:
+        """Check a script without running it."""
+        namespace = fields.namespace(request.namespace)
+        report = await self._runtime.validate(namespace, _script(request.script))
+        response = pb.ValidateScriptResponse(
+            valid=report.valid,
+            script_hash=report.script_hash,
+            functions=report.functions,
+        )
+        for found in report.diagnostics:
+            line, column = found.pos
+            response.diagnostics.add(
+                severity=_SEVERITIES[found.severity],
+                code=found.code,
+                message=found.message,
+                line=line,
+                column=column,
+                hint=found.hint,
+            )
+        return response
+
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        """Tell version, capabilities and limits."""
+        response = pb.GetServerInfoResponse(
+            version=__version__,
+            durability=_DURABILITIES[self._store.durability],
+            language_version=LANGUAGE_VERSION,
+            store=self._store.kind,
+        )
+        _fill_limits(response.limits, self._options)
+        return response
+
+    def _start(self, request: pb.RunRequest) -> StartRequest:
+        source = request.WhichOneof("script_source")
+        if source is None:
+            raise FieldInvalidError("script", "is required, or script_hash")
+        if source == "script_hash":
+            fields.SCRIPT_HASH.check("script_hash", request.script_hash)
+        return StartRequest(
+            namespace=fields.namespace(request.namespace),
+            run_id=fields.run_id(request.run_id) if request.run_id else "",
+            script=_script(request.script),
+            script_hash=request.script_hash,
+            input=self._payloads.text(request.input, "input"),
+            policy=_chosen("conflict_policy", request.conflict_policy, _POLICIES),
+            allow_unregistered=request.allow_unregistered,
+        )
+
+    def _result(self, request: pb.SignalRequest) -> Result:
+        if request.WhichOneof("result") != "failure":
+            return self._payloads.text(request.output, "output")
+        failure = request.failure
+        details = None
+        if failure.HasField("details"):
+            details = self._payloads.text(failure.details, "failure.details")
+        return fields.failure(failure, details)
+
+    def _wait_budget_s(
+        self, context: Context, request: pb.RunRequest | pb.GetRunRequest
+    ) -> float:
+        return wait_budget_s(context, request.wait, longest_s=self._options.max_wait_s)
+
+
+def _script(text: str) -> str:
+    size = len(text.encode())
+    if size > SCRIPT_BYTES_MAX:
+        raise TooLargeError("script", size, SCRIPT_BYTES_MAX)
+    return text
+
+
+def _chosen(field: str, number: int, choices: dict[Any, T]) -> T:
+    """Return what the enum value *number* stands for."""
+    if number not in choices:
+        raise FieldInvalidError(field, f"has no value {number}")
+    return choices[number]
+
+
+def _fill_limits(message: pb.Limits, options: Options) -> None:
+    limits = options.limits
+    message.max_payload_bytes = limits.max_payload_bytes
+    message.max_script_bytes = SCRIPT_BYTES_MAX
+    set_seconds(message.max_wait, options.max_wait_s)
+    message.max_poll_tasks = options.max_poll_tasks
+    message.max_payload_depth = limits.max_payload_depth
+    message.max_integer_digits = limits.max_payload_digits
+    message.max_steps = limits.max_steps
+    message.max_allocated_bytes = limits.max_allocated_bytes
+    message.max_events_per_run = limits.max_events
+    message.max_open_calls = limits.max_open_calls
+    set_ns(message.max_sleep, limits.max_sleep_ns)
