@@ -13,7 +13,7 @@ from typing import TypeVar
 from starflow_backends import sqlite_index as index
 from starflow_backends.lock import FileLock
 from starflow_backends.sqlite_commit import Committer
-from starflow_backends.sqlite_errors import store_error
+from starflow_backends.sqlite_errors import translated
 from starflow_backends.sqlite_schema import open_reader, open_writer
 from starflow_backends.sqlite_writer import Writer
 from starflow_backends.store import (
@@ -36,6 +36,7 @@ class SqliteStore:
 
     One thread writes and commits in groups, others read; the event loop never touches
     the disk.  The database belongs to one open store at a time: `PATH.lock` says whose.
+    A store is opened once; to open the database again, make another.
     """
 
     def __init__(
@@ -65,17 +66,14 @@ class SqliteStore:
         return Durability.DISK
 
     async def open(self) -> None:
-        try:
-            committer = await asyncio.to_thread(self._open)
-        except BaseException:
-            await self.close()
-            raise
+        committer = await asyncio.to_thread(self._open)
         loop = asyncio.get_running_loop()
         self._writer = Writer(committer, loop, self._work_max)
 
     async def close(self) -> None:
-        if self._writer:
-            await self._writer.close()
+        writer, self._writer = self._writer, None
+        if writer:
+            await writer.close()
         await asyncio.to_thread(self._close)
 
     def append(self, append: Append) -> Awaitable[None]:
@@ -129,11 +127,11 @@ class SqliteStore:
         run: str = "",
         version: int = 0,
     ) -> T:
-        try:
-            loop = asyncio.get_running_loop()
+        if self._writer is None:
+            raise UnavailableError("the store is not open")
+        loop = asyncio.get_running_loop()
+        with translated(run, version):
             return await loop.run_in_executor(self._threads, self._on_reader, query)
-        except sqlite3.Error as error:
-            raise store_error(error, run, version) from error
 
     # What follows blocks, and runs in other threads.
 
@@ -147,15 +145,20 @@ class SqliteStore:
 
     def _open(self) -> Committer:
         try:
-            self._lock.acquire()
-            connection = open_writer(self._path)
-            self._committer = Committer(connection)
-            for _ in range(_READERS):
-                self._readers.put(open_reader(self._path))
+            with translated():
+                return self._open_all()
         except OSError as error:
+            self._close()
             raise UnavailableError(f"{self._path}: {error.strerror}") from error
-        except sqlite3.Error as error:
-            raise store_error(error) from error
+        except BaseException:
+            self._close()
+            raise
+
+    def _open_all(self) -> Committer:
+        self._lock.acquire()
+        self._committer = Committer(open_writer(self._path))
+        for _ in range(_READERS):
+            self._readers.put(open_reader(self._path))
         return self._committer
 
     def _close(self) -> None:

@@ -98,8 +98,6 @@ class Committer:
 
 
 def _failure(error: Exception, request: Request) -> Exception:
-    if not isinstance(error, sqlite3.Error):
-        return error
     if isinstance(request, Append):
         return store_error(error, request.run, request.expected_version)
     return store_error(error)

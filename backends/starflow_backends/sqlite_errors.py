@@ -1,11 +1,12 @@
 """What SQLite's errors mean to the user of a store."""
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 
 from starflow_backends.store import (
     CorruptError,
     FullError,
-    StoreError,
     UnavailableError,
 )
 
@@ -19,8 +20,14 @@ _DAMAGED = {
 }
 
 
-def store_error(error: sqlite3.Error, run: str = "", version: int = 0) -> StoreError:
+# The store was asked for what cannot be, such as a value of another type.
+_MISUSE = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+
+
+def store_error(error: Exception, run: str = "", version: int = 0) -> Exception:
     """Return what *error*, met while at *version* of *run*, means."""
+    if not isinstance(error, sqlite3.Error) or isinstance(error, _MISUSE):
+        return error
     code = _primary_code(error)
     if code == sqlite3.SQLITE_FULL:
         # Raised before the frame that would commit is in the write-ahead log.
@@ -28,6 +35,18 @@ def store_error(error: sqlite3.Error, run: str = "", version: int = 0) -> StoreE
     if code in _DAMAGED:
         return CorruptError(run, version, f"the database is damaged: {error}")
     return UnavailableError(f"the database does not answer: {error}")
+
+
+@contextlib.contextmanager
+def translated(run: str = "", version: int = 0) -> Iterator[None]:
+    """Raise what SQLite's errors inside mean."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        meaning = store_error(error, run, version)
+        if meaning is error:
+            raise
+        raise meaning from error
 
 
 def is_of_all(error: Exception) -> bool:

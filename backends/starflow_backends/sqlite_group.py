@@ -11,7 +11,7 @@ an append a group would take longest exactly when the service is loaded.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -26,10 +26,11 @@ _FINISHED = int(Phase.FINISHED)
 class Many:
     """One statement for any number of rows, given as one flat list of values."""
 
-    def __init__(self, begin: str, row: str, end: str = "") -> None:
+    def __init__(
+        self, begin: str, row: str, end: str = "", *, between: str = ", "
+    ) -> None:
         self._width = row.count("?")
-        # Powers of two only, so that a connection keeps all of them prepared.
-        self._text = cache(lambda count: begin + ", ".join([row] * count) + end)
+        self._text = cache(lambda count: begin + between.join([row] * count) + end)
 
     def execute(
         self, connection: sqlite3.Connection, values: Sequence[Any]
@@ -37,6 +38,7 @@ class Many:
         """Yield the cursor of each statement that it takes."""
         start, left = 0, len(values) // self._width
         while left:
+            # Powers of two only, so that a connection keeps all of them prepared.
             count = min(_ROWS_MAX, 1 << (left.bit_length() - 1))
             end = start + count * self._width
             yield connection.execute(self._text(count), values[start:end])
@@ -72,12 +74,15 @@ _INSERT_LOG = Many(
     "INSERT INTO log (rid, first, count, crc, events) VALUES ", "(?, ?, ?, ?, ?)"
 )
 _PUT_TIMERS = Many("REPLACE INTO timer (rid, name, due, crc) VALUES ", "(?, ?, ?, ?)")
-_DELETE_TIMERS = Many("DELETE FROM timer WHERE (rid, name) IN (VALUES ", "(?, ?)", ")")
+# Not `(rid, name) IN (VALUES ...)`, for which SQLite reads the whole table.
+_DELETE_TIMERS = Many(
+    "DELETE FROM timer WHERE ", "(rid = ? AND name = ?)", between=" OR "
+)
 _PUT_ATTEMPTS = Many(
     "REPLACE INTO attempt (rid, version, crc, value) VALUES ", "(?, ?, ?, ?)"
 )
 _DELETE_ATTEMPTS = Many(
-    "DELETE FROM attempt WHERE (rid, version) IN (VALUES ", "(?, ?)", ")"
+    "DELETE FROM attempt WHERE ", "(rid = ? AND version = ?)", between=" OR "
 )
 _INSERT_SCRIPTS = Many(
     "INSERT OR IGNORE INTO record (space, key, crc, value) VALUES ",
@@ -184,25 +189,19 @@ class Group:
 
     def _plan_timers(self, append: Append, rid: int) -> None:
         for name, due in append.timers.items():
-            self._timers[rid, name] = (
-                None
-                if due is None
-                else (
-                    due,
-                    rows.checksum(rows.timer_place(append.run, name, due)),
-                )
-            )
+            if due is None:
+                self._timers[rid, name] = None
+            else:
+                place = rows.timer_place(append.run, name, due)
+                self._timers[rid, name] = (due, rows.checksum(place))
 
     def _plan_attempts(self, append: Append, rid: int) -> None:
         for version, value in append.attempts.items():
-            self._attempts[rid, version] = (
-                None
-                if value is None
-                else (
-                    rows.checksum(rows.attempt_place(append.run, version), value),
-                    value,
-                )
-            )
+            if value is None:
+                self._attempts[rid, version] = None
+            else:
+                place = rows.attempt_place(append.run, version)
+                self._attempts[rid, version] = (rows.checksum(place, value), value)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write what was planned, inside a transaction of the caller."""
@@ -229,7 +228,7 @@ class Group:
 
 def _write_changes(
     connection: sqlite3.Connection,
-    changes: dict[Any, Any],
+    changes: Mapping[Any, tuple[Any, ...] | None],
     put: Many,
     delete: Many,
 ) -> None:

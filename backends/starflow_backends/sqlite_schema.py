@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from starflow_backends.store import LayoutError
+from starflow_backends.store import LayoutError, UnavailableError
 
 # "SFLW": how `file` and SQLite itself tell our files from those of other programs.
 APPLICATION_ID = 0x53464C57
@@ -74,7 +74,6 @@ _SCHEMA = (
 )
 
 _WRITER = (
-    "PRAGMA journal_mode = WAL",
     # An acknowledged append survives a power cut; `fullfsync` is what that takes on
     # macOS, and means nothing elsewhere.
     "PRAGMA synchronous = FULL",
@@ -109,6 +108,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     try:
         # Before anything is changed, for the file may be somebody else's.
         _check_layout(connection, path)
+        _use_wal(connection, path)
         _execute_all(connection, _WRITER)
     except BaseException:
         connection.close()
@@ -169,6 +169,16 @@ def _decode(raw: bytes) -> str:
 def _execute_all(connection: sqlite3.Connection, statements: tuple[str, ...]) -> None:
     for statement in statements:
         connection.execute(statement)
+
+
+def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
+    # Where it cannot, SQLite does not say so: it goes on with the mode it had.
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise UnavailableError(
+            f"{path} is on a file system that SQLite cannot share memory on:"
+            " put it on a local disk"
+        )
 
 
 def _check_layout(connection: sqlite3.Connection, path: Path) -> None:

@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from starflow_backends.sqlite_commit import Committer, Request
-from starflow_backends.store import Append, UnavailableError
+from starflow_backends.store import Append
 
 T = TypeVar("T")
 _Work = tuple[Request, asyncio.Future[Any]]
@@ -41,7 +41,6 @@ class Writer:
         # The loop's side.
         self._waiting: list[_Work] = []
         self._under_way = 0
-        self._is_closing = False
         self._drained: asyncio.Future[None] | None = None
         # Between the two sides; an empty list is the end.
         self._inbox: SimpleQueue[list[_Work]] = SimpleQueue()
@@ -62,7 +61,6 @@ class Writer:
 
     async def close(self) -> None:
         """Finish all work, and end the thread."""
-        self._is_closing = True
         while self._waiting or self._under_way:
             self._drained = self._loop.create_future()
             await self._drained
@@ -71,9 +69,6 @@ class Writer:
 
     def _submit(self, request: Request) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
-        if self._is_closing:
-            future.set_exception(UnavailableError("the store is closed"))
-            return future
         if not self._waiting:
             self._loop.call_soon(self._hand_over)
         self._waiting.append((request, future))
