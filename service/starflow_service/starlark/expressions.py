@@ -35,7 +35,7 @@ from starflow_service.starlark.syntax import (
     TupleExpr,
     Unary,
 )
-from starflow_service.starlark.tokens import Token, describe
+from starflow_service.starlark.tokens import KEYWORDS, RESERVED, Token, describe
 
 _COMPARISON: Final = 3
 _PRECEDENCE: Final = {
@@ -251,7 +251,7 @@ class ExpressionParser(TokenStream):
         if self.kind == "error":
             return self.unexpected("identifier")
         hint = f"got {describe(self.kind)}"
-        if self.kind.isalpha():
+        if self.kind in KEYWORDS or self.kind in RESERVED:
             hint = f"{self.kind} is a reserved word"
         return self.fault("not an identifier", hint=hint)
 
@@ -345,18 +345,11 @@ class ExpressionParser(TokenStream):
         arguments: list[Argument] = []
         while self.kind != ")":
             arguments.append(self._argument())
-            if not self.accept(","):
+            if self.kind in {")", "end of file"}:
                 break
-        self._close_call(pos)
-        return Call(function.start, pos, function, arguments)
-
-    def _close_call(self, opened: Pos) -> None:
-        if self.kind == "end of file":
-            hint = (
-                f"the parenthesis opened at {opened.line}:{opened.column} is not closed"
-            )
-            raise self.fault("got end of file, want ')'", hint=hint)
+            self.expect(",")
         self.expect(")")
+        return Call(function.start, pos, function, arguments)
 
     def _argument(self) -> Argument:
         start = self.pos

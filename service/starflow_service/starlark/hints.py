@@ -1,8 +1,9 @@
 """How to say in Starlark what people write in Python."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from starflow_service.starlark.tokens import RESERVED, Token
+from starflow_service.starlark.tokens import KEYWORDS, RESERVED, Token
 
 _NO_EXCEPTIONS: Final = (
     "Starlark has no exceptions: an error ends the run; let the function retry by its "
@@ -38,7 +39,14 @@ _STATEMENTS: Final = {
     "yield": "Starlark has no generators; build a list",
 }
 
-# Pairs of tokens that Python reads and Starlark does not: before, at.
+_OPEN: Final = frozenset("([{")
+_CLOSE: Final = frozenset(")]}")
+# What a statement begins with, and an expression cannot go on with.
+_STATEMENT_WORDS: Final = frozenset(
+    ["break", "continue", "def", "load", "pass", "return", "while", "=", "end of file"]
+)
+
+# Pairs of tokens that Python, or another language, reads and Starlark does not.
 _PAIRS: Final = {
     (":", "="): "Starlark has no assignment expressions; assign in a statement",
     ("-", ">"): "Starlark has no annotations",
@@ -48,11 +56,17 @@ _PAIRS: Final = {
     ("else", "if"): "write elif",
 }
 
-# What stands where it cannot, whatever comes before it.
-_ALONE: Final = {
-    "**": "there is no power operator; multiply, or use math.pow",
-    "//": "a comment begins with #",
+# What stands where an operand should.
+_NO_OPERAND: Final = {
+    "**": "to join dicts write a | b; only parameters and arguments can have stars",
     "*": "to join lists write a + b; only parameters and arguments can have a star",
+    "//": "a comment begins with #",
+    "newline": "to go on in the next line put the expression in parentheses",
+}
+
+# What stands where an operand has just ended.
+_NO_OPERATOR: Final = {
+    "**": "there is no power operator; multiply, or use math.pow",
     "for": "write a list comprehension: [x for x in y]",
 }
 
@@ -105,17 +119,18 @@ def undefined_hint(name: str) -> str:
     return _UNDEFINED.get(name, "")
 
 
-def hint_for(before: Token, token: Token, after: Token, want: str) -> str:
-    """Return how to mend *token* standing where *want* should, or ""."""
-    if token.kind == "end of file" or want == "identifier":
-        return ""
+def hint_for(tokens: Sequence[Token], at: int, want: str) -> str:
+    """Return how to mend the token at *at* standing where *want* should, or ""."""
+    before, token = tokens[max(0, at - 1)], tokens[at]
+    after = tokens[min(at + 1, len(tokens) - 1)]
     return (
-        _reserved_hint(before, token)
+        _bracket_hint(tokens, at)
+        or _reserved_hint(before, token)
         or _PAIRS.get((before.kind, token.kind), "")
         or _PAIRS.get((token.kind, after.kind), "")
         or _string_hint(before, token)
-        or _layout_hint(before, token, want)
-        or _ALONE.get(token.kind, "")
+        or _layout_hint(tokens, at, want)
+        or _want_hint(before, token, want)
     )
 
 
@@ -144,20 +159,58 @@ def _string_hint(before: Token, token: Token) -> str:
     return ""
 
 
-def _layout_hint(before: Token, token: Token, want: str) -> str:
-    if token.kind == ":" and want == "newline":
-        return "Starlark has no annotations"
-    if token.kind == "=" and want == "newline":
-        return "assign to one target at a time"
-    if token.kind == "=":
-        is_name = before.kind not in {"load", "lambda"}
-        return "to compare write ==" if is_name else f"{before.kind} is a reserved word"
-    if want == "':'" and token.kind in {",", "}"}:
-        return "Starlark has no sets; a dict has keys: {k: True}"
+def _bracket_hint(tokens: Sequence[Token], at: int) -> str:
+    """Tell of a bracket left open, if *at* is where the next statement begins."""
+    token = tokens[at]
+    if token.kind not in _STATEMENT_WORDS and token.kind not in RESERVED:
+        return ""
+    opened = _open_bracket(tokens, at)
+    if opened is None or opened.pos.line == token.pos.line:
+        return ""
+    line, column = opened.pos
+    return f"the '{opened.kind}' at {line}:{column} is not closed"
+
+
+def _open_bracket(tokens: Sequence[Token], at: int) -> Token | None:
+    """Return the innermost bracket that is open at *at*."""
+    closed = 0
+    for index in range(at - 1, -1, -1):
+        kind = tokens[index].kind
+        if kind in _OPEN and closed == 0:
+            return tokens[index]
+        closed += (kind in _CLOSE) - (kind in _OPEN)
+        if kind == "newline":
+            break
+    return None
+
+
+def _layout_hint(tokens: Sequence[Token], at: int, want: str) -> str:
     if want == "indent":
         return "indent the block; an empty one is written: pass"
-    if want == "primary expression" and token.kind == "newline":
-        return "to go on in the next line put the expression in parentheses"
-    if want == "primary expression" and before.kind in {"newline", "outdent"}:
+    before, token = tokens[max(0, at - 1)], tokens[at]
+    if want != "primary expression":
+        return ""
+    if token.kind == "newline" and before.kind in {"+", "-"}:
+        op = before.kind
+        if tokens[max(0, at - 2)].kind == op:
+            return f"Starlark has no {op}{op}; write x {op}= 1"
+    if before.kind in {"newline", "outdent"} or at == 0:
         return _LEADING.get(token.kind, "")
     return ""
+
+
+def _want_hint(before: Token, token: Token, want: str) -> str:
+    if want == "primary expression":
+        return _NO_OPERAND.get(token.kind, "")
+    match token.kind:
+        case "=" if want == "newline":
+            return "assign to one target at a time"
+        case "=" if before.kind in KEYWORDS:
+            return f"{before.kind} is a reserved word"
+        case "=":
+            return "to compare write =="
+        case ":" if want in {"newline", "','"}:
+            return "Starlark has no annotations"
+        case "," | "}" if want == "':'":
+            return "Starlark has no sets; a dict has keys: {k: True}"
+    return _NO_OPERATOR.get(token.kind, "")

@@ -38,6 +38,8 @@ _FINDINGS_MAX: Final = 20
 _AUGMENTED: Final = frozenset(
     ["+=", "-=", "*=", "/=", "//=", "%=", "&=", "|=", "^=", "<<=", ">>="]
 )
+# What an `else` may belong to, here or in Python.
+_WITH_ELSE: Final = frozenset(["elif", "for", "if", "while"])
 _SIMPLE: Final[dict[str, type[Pass] | type[Break] | type[Continue]]] = {
     "pass": Pass,
     "break": Break,
@@ -100,7 +102,13 @@ class _Parser(ExpressionParser):
             self.stop()
 
     def _skip(self, start: Token) -> None:
-        """Go to where the next statement begins: past this line and its block."""
+        """Go to where the next statement begins: past this line and its blocks."""
+        self._skip_line(start)
+        if start.kind in _WITH_ELSE or start.kind in RESERVED:
+            while self.kind in {"elif", "else"}:
+                self._skip_line(self.token)
+
+    def _skip_line(self, start: Token) -> None:
         if self.kind == "indent":
             self._skip_block()
             return

@@ -38,7 +38,6 @@ from starflow_service.starlark.syntax import (
     Load,
     Name,
     Node,
-    Parameter,
     Paren,
     Pass,
     Pos,
@@ -353,12 +352,17 @@ class _Resolver:
 
     def _def(self, statement: Def) -> None:
         self._bind(statement.name)
-        self._function(statement, lambda: self._statements(statement.body))
+        around = self._enter_function(statement)
+        self._statements(statement.body)
+        self._leave_function(around)
 
     def _lambda(self, expression: Lambda) -> None:
-        self._function(expression, lambda: self._visit(expression.body))
+        around = self._enter_function(expression)
+        self._visit(expression.body)
+        self._leave_function(around)
 
-    def _function(self, function: Def | Lambda, walk_body: Callable[[], None]) -> None:
+    def _enter_function(self, function: Def | Lambda) -> tuple[int, int]:
+        """Enter the block of *function*; return what leaving it needs."""
         for parameter in function.parameters:
             if parameter.default is not None:
                 self._visit(parameter.default)
@@ -366,15 +370,14 @@ class _Resolver:
         around = self._loops, self._conditionals
         self._loops = self._conditionals = 0
         function.info = self._scopes.info(self._scopes.push("function"))
-        self._bind_parameters(function.parameters)
-        walk_body()
-        self._scopes.pop()
-        self._loops, self._conditionals = around
-
-    def _bind_parameters(self, parameters: list[Parameter]) -> None:
-        for parameter in parameters:
+        for parameter in function.parameters:
             if parameter.name is not None:
                 self._bind(parameter.name)
+        return around
+
+    def _leave_function(self, around: tuple[int, int]) -> None:
+        self._scopes.pop()
+        self._loops, self._conditionals = around
 
     # Expressions
 

@@ -52,7 +52,7 @@ def check_shape(file: File) -> Diagnostic | None:
         if not below:
             return None
         level = below
-    return too_deep(min(node.start for node in level))
+    return too_deep(min(node.pos for node in level))
 
 
 def children(node: Node) -> list[Node]:

@@ -78,9 +78,9 @@ class TokenStream:
         token = self.token
         if isinstance(token.value, Diagnostic):
             return Fault(token.value)
-        after = self._tokens[min(self._next + 1, len(self._tokens) - 1)]
         message = f"got {describe(token.kind)}, want {want}"
-        return self.fault(message, hint=hint_for(self.previous, token, after, want))
+        hint = hint_for(self._tokens, self._next, want)
+        return self.fault(message, hint=hint)
 
     def fault(
         self, message: str, *, pos: Pos | None = None, hint: str = "", code: str = ""
