@@ -10,7 +10,7 @@ iterated over, `FrozenList` never changes again.  The three share one layout and
 `__class__` is assigned.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -135,6 +135,22 @@ class Value:
         """
         return MISSING
 
+    def unary(self, m: "Meter", op: str) -> Any:
+        """Return `op self`, or MISSING."""
+        return MISSING
+
+    def index(self, m: "Meter", i: Any) -> Any:
+        """Return `self[i]`, or MISSING."""
+        return MISSING
+
+    def elements(self, m: "Meter") -> Sequence[Any] | None:
+        """Return what a loop over the value goes through, or None."""
+        return None
+
+    def equals(self, other: Any) -> bool:
+        """Return whether this equals *other*, which is of the same type."""
+        return self is other
+
     def order(self, other: Any) -> int | None:
         """Return how this compares with *other* of the same type: below, 0 or above."""
         return None
@@ -167,7 +183,7 @@ class Builtin(Value):
         return f"<built-in method {self.name} of {owner} value>"
 
     def token(self) -> object:
-        return (Builtin, self.fn, id(self.receiver))
+        return self
 
 
 class Module(Value):
@@ -209,6 +225,9 @@ class HostFunction(Value):
     def attr(self, m: "Meter", name: str) -> Any:
         m.charge(64 + len(self.path) + len(name))
         return HostFunction(f"{self.path}.{name}")
+
+    def equals(self, other: Any) -> bool:
+        return bool(self.path == other.path)
 
     def token(self) -> object:
         return (HostFunction, self.path)

@@ -1,0 +1,78 @@
+"""What the built-ins check about their arguments, in the words of the Go original."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from starflow_service.starlark.errors import EvalError
+from starflow_service.starlark.iteration import items_of
+from starflow_service.starlark.text import brief
+from starflow_service.starlark.values import type_name
+
+if TYPE_CHECKING:
+    from starflow_service.starlark.meter import Meter
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+
+def mismatch(name: str, place: int | str, x: Any, wanted: str) -> EvalError:
+    """Return the error of an argument of the wrong type; *place* is number or name."""
+    return EvalError(
+        f"{name}: for parameter {place}: got {type_name(x)}, want {wanted}"
+    )
+
+
+def want_str(name: str, place: int | str, x: Any) -> str:
+    """Return *x* if it is a string."""
+    if type(x) is not str:
+        raise mismatch(name, place, x, "string")
+    return x
+
+
+def want_bool(name: str, place: int | str, x: Any) -> bool:
+    """Return *x* if it is a bool."""
+    if type(x) is not bool:
+        raise mismatch(name, place, x, "bool")
+    return x
+
+
+def want_int(m: "Meter", name: str, place: int | str, x: Any) -> int:
+    """Return *x* if it is an integer of at most 64 bits."""
+    if type(x) is not int:
+        raise mismatch(name, place, x, "int")
+    if not INT64_MIN <= x <= INT64_MAX:
+        raise EvalError(
+            f"{name}: for parameter {place}: {brief(m, x)} out of range "
+            "(want value in signed 64-bit range)"
+        )
+    return x
+
+
+def want_iterable(m: "Meter", name: str, place: int | str, x: Any) -> Sequence[Any]:
+    """Return the elements of *x*; they are good until the script runs on."""
+    items = items_of(m, x)
+    if items is None:
+        raise mismatch(name, place, x, "iterable")
+    return items
+
+
+def position(m: "Meter", what: str, x: Any, length: int, absent: int) -> int:
+    """
+    Return index *x* of a slice as a place from 0 to *length*; None is *absent*.
+
+    Raises:
+        EvalError: it is no integer, or has more than 64 bits.
+    """
+    if x is None:
+        return absent
+    if type(x) is not int:
+        raise EvalError(f"invalid {what}: got {type_name(x)}, want int")
+    if not INT64_MIN <= x <= INT64_MAX:
+        raise EvalError(f"invalid {what}: {brief(m, x)} out of range")
+    return max(0, x + length) if x < 0 else min(x, length)
+
+
+def window(m: "Meter", name: str, start: Any, end: Any, length: int) -> tuple[int, int]:
+    """Return the part of a sequence that `start` and `end` arguments select."""
+    low = position(m, "start index", start, length, 0) if start is not None else 0
+    high = position(m, "end index", end, length, length)
+    return low, max(low, high)
