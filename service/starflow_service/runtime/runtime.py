@@ -306,6 +306,11 @@ class Runtime:
         session.seen_at = self._clock.monotonic()
         return self._calls.renew(session, beats)
 
+    @property
+    def live_runs(self) -> int:
+        """How many runs are in memory."""
+        return self._runs.live_count
+
     # What the parts tell each other
 
     def _view(self, run: LiveRun) -> RunView:

@@ -1,0 +1,110 @@
+"""What the runtime does when the store fails: nothing is lost, nothing is made up."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+
+from starflow_backends import FullError, MemoryStore, StoreError, UnavailableError
+from starflow_backends.store import Append
+from starflow_service.runtime.errors import StoreDownError
+from starflow_service.runtime.types import CompletionStatus
+from tests.runtime.harness import shop, working
+
+APPLIED = CompletionStatus.APPLIED
+
+
+class FaultyStore(MemoryStore):
+    """A store whose next appends fail: before they took effect, or after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: list[StoreError] = []
+        self.after: list[StoreError] = []
+        self.appends = 0
+
+    def append(self, append: Append) -> Awaitable[None]:
+        return self._append(append)
+
+    async def _append(self, append: Append) -> None:
+        self.appends += 1
+        if self.before:
+            raise self.before.pop(0)
+        await super().append(append)
+        if self.after:
+            raise self.after.pop(0)
+
+
+@pytest.fixture
+async def store():
+    store = FaultyStore()
+    await store.open()
+    return store
+
+
+DOWN = UnavailableError("no answer")
+FULL = FullError("the disk is full")
+
+
+async def test_an_append_whose_answer_was_lost_is_repeated_and_counts_once(store):
+    async with shop(store) as s:
+        await s.start()
+        task = await s.take()
+        store.after = [DOWN, DOWN]
+        assert await s.report(task, "1") is APPLIED
+        assert await s.kinds() == "START CALL RETURN FINISH"
+
+
+@pytest.mark.parametrize("faults", [[DOWN] * 4, [FULL]])
+async def test_a_report_that_could_not_be_stored_may_be_sent_again(store, faults):
+    async with shop(store) as s:
+        await s.start()
+        task = await s.take()
+        store.before = list(faults)
+        with pytest.raises(StoreDownError):
+            await s.report(task, "1")
+        assert await s.kinds() == "START CALL"
+        assert await s.report(task, "1") is APPLIED
+        assert (await s.finished()).result == "1"
+
+
+async def test_a_start_that_could_not_be_stored_leaves_nothing(store):
+    async with shop(store) as s:
+        store.before = [FULL]
+        with pytest.raises(StoreDownError, match="full"):
+            await s.start()
+        assert await s.poll(wait_s=0) == []
+        _, created = await s.start()
+        assert created
+
+
+async def test_a_start_whose_fate_is_unknown_goes_on_when_the_store_is_back(store):
+    """All four tries were written or not; the client was told to try again."""
+    async with shop(store) as s, working(s, {"test.echo": lambda req: req}):
+        store.after = [DOWN]
+        store.before = []
+        started = asyncio.create_task(s.start(payload=3))
+        while not store.appends:
+            await asyncio.sleep(0)
+        store.before = [DOWN] * 3
+        with pytest.raises(StoreDownError):
+            await started
+        assert (await s.finished()).result == "3"
+
+
+async def test_no_store_error_ever_becomes_an_event(store):
+    async with shop(store) as s:
+        for n in range(20):
+            await s.start(run_id=f"r{n}")
+        for n in range(20):
+            task = await s.take()
+            if n % 3 == 0:
+                store.before = [FULL]
+            while True:
+                try:
+                    await s.report(task, "1")
+                except StoreDownError:
+                    continue
+                break
+        for n in range(20):
+            assert await s.kinds(f"r{n}") == "START CALL RETURN FINISH"
