@@ -496,17 +496,8 @@ class StoreContract:
     async def test_a_cleared_index_keeps_the_logs(self, store: Store) -> None:
         last = {}
         for n, phase in enumerate(Phase):
-            run = f"ns/{n}"
-            last[run] = appended(
-                run,
-                0,
-                b"one",
-                phase=phase,
-                timers={"t": 1},
-                attempts={1: b"a"},
-                note=b"why",
-                scripts={"hash": b"text"},
-            )
+            run, index = f"ns/{n}", {**_INDEX, "phase": phase}
+            last[run] = appended(run, 0, b"one", scripts={"hash": b"text"}, **index)
             await store.append(last[run])
         await store.put_record("space", "key", b"value")
 
