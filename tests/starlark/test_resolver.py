@@ -173,6 +173,13 @@ def test_a_path_that_looks_like_a_slip_is_warned_about() -> None:
     )
 
 
+def test_no_more_than_twenty_slips_are_warned_about() -> None:
+    source = "response = 1\ndef f():\n" + "".join(
+        f"  response{letter}.x\n" for letter in "abcdefghijklmnopqrstuvwxyz"
+    )
+    assert len(resolved(source)[1].warnings) == 20
+
+
 def test_errors_are_told_in_the_order_of_the_text() -> None:
     source = "print(a)\nx = 1\nx = 2\ndef f():\n  print(b)\n  break\n"
     found = faults(source)
@@ -183,6 +190,13 @@ def test_errors_are_told_in_the_order_of_the_text() -> None:
         "UNDEFINED_NAME",
         "MISPLACED",
     ]
+
+
+def test_names_are_cut_and_escaped_in_messages() -> None:
+    (finding,) = faults("print(" + "x" * 100_000 + ")")
+    assert len(finding.message) == 500
+    (finding,) = faults('load("a\\n\\x00é", "b")')
+    assert finding.message == 'cannot load "a\\n\\x00é": unknown module'
 
 
 def test_no_more_than_a_hundred_errors_are_told() -> None:
@@ -200,7 +214,14 @@ def test_no_more_than_a_hundred_errors_are_told() -> None:
         ("abc", ["abd", "abe"], "abd"),
         ("abc", ["xyz", "abcdefgh"], ""),
         ("abc", ["abc"], ""),
-        ("a" * 41, ["a" * 40], ""),
+        ("a" * 31, ["a" * 30], ""),
+        ("a" * 30, ["a" * 27], "a" * 27),
+        ("abcdefghi", ["bcdefgh"], "bcdefgh"),
+        ("abcdefghi", ["aXcdXfgh"], "aXcdXfgh"),
+        ("abcdefghi", ["XbXdeXghX"], ""),
+        ("badcfehg", ["abcdefgh"], ""),
+        ("badcfegh", ["abcdefgh"], ""),
+        ("badcefgh", ["abcdefgh"], "abcdefgh"),
         ("", ["a"], ""),
     ],
 )

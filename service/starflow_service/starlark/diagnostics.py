@@ -1,20 +1,39 @@
 """Findings about a script's text, made before it runs."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from starflow_service.starlark.syntax import Pos
+
+_TEXT_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: where, how bad, a stable code, a message, and how to mend it."""
+    """
+    One finding: where, how bad, a stable code, a message, and how to mend it.
+
+    Message and hint may quote the script: they are cut at 500 characters, and what
+    would not print is escaped.
+    """
 
     severity: Literal["error", "warning"]
     code: str
     message: str
     pos: Pos
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", _printable(self.message))
+        object.__setattr__(self, "hint", _printable(self.hint))
+
+
+def _printable(text: str) -> str:
+    if len(text) > _TEXT_MAX:
+        text = f"{text[: _TEXT_MAX - 3]}..."
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class ScriptSyntaxError(Exception):

@@ -49,7 +49,7 @@ from starflow_service.starlark.syntax import (
 )
 
 _FINDINGS_MAX: Final = 100
-# Suggestions cost a comparison with every visible name.
+# Suggestions cost a comparison with every visible name, so only so many are looked for.
 _SUGGESTIONS_MAX: Final = 20
 
 # CPython's compiler refuses to bind these, whoever asks it.
@@ -325,7 +325,7 @@ class _Resolver:
         known = sorted(self._modules)
         meant = nearest(load.module, known)
         suggestion = f" (did you mean {meant}?)" if meant else ""
-        message = f'cannot load "{load.module[:100]}": unknown module{suggestion}'
+        message = f'cannot load "{load.module}": unknown module{suggestion}'
         hint = f"the modules are {', '.join(known)}"
         self._error("BAD_LOAD", message, load.module_pos, hint)
 
@@ -337,7 +337,7 @@ class _Resolver:
                 self._error("BAD_LOAD", "load: empty identifier", pos)
             elif name.startswith("_"):
                 message = "load: names with leading underscores are not exported"
-                self._error("BAD_LOAD", f"{message}: {name[:100]}", pos)
+                self._error("BAD_LOAD", f"{message}: {name}", pos)
             elif name not in members and name != load.module:
                 self._unknown_member(load.module, name, pos)
 
@@ -345,7 +345,7 @@ class _Resolver:
         members = sorted(self._modules[module])
         meant = nearest(name, members)
         suggestion = f" (did you mean {meant}?)" if meant else ""
-        message = f"load: name {name[:100]} not found in module {module}{suggestion}"
+        message = f"load: name {name} not found in module {module}{suggestion}"
         self._error("BAD_LOAD", message, pos, f"{module} has {', '.join(members)}")
 
     # Functions
@@ -493,17 +493,16 @@ class _Resolver:
 
     def _suspicious_paths(self) -> list[Diagnostic]:
         """Return warnings about paths whose root looks like a slip of a variable."""
-        findings: dict[str, Diagnostic] = {}
-        for use, path in self._paths:
-            root = use.name.name
-            if use.name.scope != "host" or root in findings:
-                continue
-            if len(findings) == _SUGGESTIONS_MAX:
-                break
-            meant = nearest(root, use.block.visible()) if len(root) > 3 else ""
+        roots: dict[str, tuple[Use, str]] = {}
+        for use, path in sorted(self._paths, key=lambda pair: pair[0].name.start):
+            if use.name.scope == "host" and len(use.name.name) > 3:
+                roots.setdefault(use.name.name, (use, path))
+        findings = []
+        for use, path in list(roots.values())[:_SUGGESTIONS_MAX]:
+            meant = nearest(use.name.name, use.block.visible())
             if meant:
-                findings[root] = self._suspicion(use, path, meant)
-        return sorted(findings.values(), key=lambda finding: finding.pos)
+                findings.append(self._suspicion(use, path, meant))
+        return findings
 
     def _suspicion(self, use: Use, path: str, meant: str) -> Diagnostic:
         message = f"{path} is taken for a function of a worker"

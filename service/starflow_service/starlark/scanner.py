@@ -31,7 +31,7 @@ _TOKEN: Final = re.compile(
       (?P<space>    [ \t]+ | \\\n | \#[^\n]* )
     | (?P<newline>  \n )
     | (?P<string>   (?:rb|r|b)? (?:'''|\"\"\"|'|") )
-    | (?P<name>     [A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]* )
+    | (?P<name>     [A-Za-z_][A-Za-z0-9_]*+ )
     | (?P<int>      0[xX][0-9a-fA-F]* | 0[oO][0-7]* | 0[bB][01]*
                     | [0-9]++ (?! [.eE] ) )
     | (?P<float>    (?: [0-9]+ \.? [0-9]* | \.[0-9]+ ) (?: [eE][+-]?[0-9]* )? )
@@ -142,7 +142,7 @@ class _Scanner:
         while self.at < end and len(self.tokens) <= TOKENS_MAX:
             match = match_at(source, self.at)
             if match is None:
-                self._stray()
+                self._unmatched()
                 continue
             rule = match.lastgroup or ""
             if rule == "space":
@@ -238,17 +238,25 @@ class _Scanner:
     # Tokens
 
     def _name(self, match: re.Match[str]) -> None:
-        name = match[0]
-        if not name.isascii():
-            name = _letters(name)
-            if not name:
-                self._stray()
-                return
-        if name in KEYWORDS or name in RESERVED:
-            self._add(name)
+        end = match.end()
+        if end < len(self.source) and self.source[end] > "\x7f":
+            end = self._end_of_word(end)
+        self._word(self.source[self.at : end])
+
+    def _word(self, word: str) -> None:
+        if word in KEYWORDS or word in RESERVED:
+            self._add(word)
         else:
-            self._add("identifier", name)
-        self.at += len(name)
+            self._add("identifier", word)
+        self.at += len(word)
+
+    def _end_of_word(self, at: int) -> int:
+        """Return where the word at *at* ends; its letters may be any script's."""
+        # Not part of the pattern: a word ends at the first character that is none of
+        # its own, and only Unicode's tables know those.
+        while at < len(self.source) and _is_of_word(self.source[at]):
+            at += 1
+        return at
 
     def _int(self, match: re.Match[str]) -> None:
         if self.source.startswith("_", match.end()):
@@ -329,8 +337,12 @@ class _Scanner:
         self._add(match[0])
         self.at = match.end()
 
-    def _stray(self) -> None:
+    def _unmatched(self) -> None:
+        """Read a word that begins with a letter beyond ASCII, or refuse a character."""
         character = self.source[self.at]
+        if character.isalpha():
+            self._word(self.source[self.at : self._end_of_word(self.at)])
+            return
         if character == "\\":
             message = "stray backslash"
         elif character.isprintable():
@@ -345,9 +357,5 @@ def _width(indentation: str) -> int:
     return len(indentation.expandtabs(_TAB))
 
 
-def _letters(name: str) -> str:
-    """Return the longest beginning of *name* that is an identifier."""
-    for index, character in enumerate(name):
-        if not (character.isalpha() or character == "_" or "0" <= character <= "9"):
-            return name[:index]
-    return name
+def _is_of_word(character: str) -> bool:
+    return character.isalpha() or character == "_" or "0" <= character <= "9"
