@@ -127,11 +127,12 @@ def test_the_position_of_a_bad_escape_is_the_escape() -> None:
     [
         ("\ufeffx = 1", "byte order mark", Pos(1, 1)),
         ("x = 1\ny = '\0'", "NUL", Pos(2, 6)),
+        ("x = 1\ry\r\n\0", "NUL", Pos(3, 1)),
         ("x = '\ud800'", "lone surrogate (U+D800)", Pos(1, 6)),
         ("#" * (SOURCE_BYTES_MAX + 1), "more than 262144 bytes", Pos(1, 1)),
         ("#" + "é" * (SOURCE_BYTES_MAX // 2), "more than 262144 bytes", Pos(1, 1)),
     ],
-    ids=["bom", "nul", "surrogate", "long", "long in bytes"],
+    ids=["bom", "nul", "nul after line ends", "surrogate", "long", "long in bytes"],
 )
 def test_what_is_no_text_file_is_refused(source: str, message: str, pos: Pos) -> None:
     finding = fault(source)

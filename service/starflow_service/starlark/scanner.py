@@ -77,7 +77,7 @@ def scan(source: str, filename: str) -> list[Token]:
     fault = _fault(source)
     if fault is not None:
         raise ScriptSyntaxError(filename, [fault])
-    scanner = _Scanner(source.replace("\r\n", "\n").replace("\r", "\n"))
+    scanner = _Scanner(_with_plain_ends(source))
     scanner.run()
     if len(scanner.tokens) > TOKENS_MAX:
         message = f"script too long: more than {TOKENS_MAX} tokens"
@@ -100,16 +100,22 @@ def _fault(source: str) -> Diagnostic | None:
         return None
     what = "a NUL character" if bad[0] == "\0" else "a lone surrogate"
     message = f"script holds {what} (U+{ord(bad[0]):04X})"
-    return Diagnostic("error", "SYNTAX", message, _pos_of(source, bad.start()))
+    return Diagnostic("error", "SYNTAX", message, _end_of(source[: bad.start()]))
 
 
 def _utf8_length(source: str) -> int:
     return len(source.encode("utf-8", "surrogatepass"))
 
 
-def _pos_of(source: str, at: int) -> Pos:
-    line_start = source.rfind("\n", 0, at) + 1
-    return Pos(source.count("\n", 0, at) + 1, at - line_start + 1)
+def _with_plain_ends(text: str) -> str:
+    """Return *text* with every kind of line end written as one newline."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _end_of(text: str) -> Pos:
+    """Return the position right after *text*, which begins a script."""
+    lines = _with_plain_ends(text).split("\n")
+    return Pos(len(lines), len(lines[-1]) + 1)
 
 
 class _Scanner:
