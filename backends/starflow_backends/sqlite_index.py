@@ -38,6 +38,7 @@ _SELECT_DUE = (
     "SELECT r.key, t.name, t.due, t.crc FROM timer t LEFT JOIN run r USING (rid)"
     " WHERE t.due <= ? ORDER BY t.due LIMIT ?"
 )
+_SELECT_NOT_DUE = _SELECT_DUE.replace("<=", ">")
 # Heads that `clear_index` holds in memory at a time.
 _HEADS_MAX = 1_000
 
@@ -117,15 +118,15 @@ def timers_due(connection: sqlite3.Connection, now_ns: int, limit: int) -> DueTi
     """Return the timers that are due at *now_ns*, at most *limit*."""
     with snapshot(connection):
         found = connection.execute(_SELECT_DUE, (now_ns, limit + 1)).fetchall()
-        (later,) = connection.execute(
-            "SELECT min(due) FROM timer WHERE due > ?", (now_ns,)
-        ).fetchone()
-    due = []
+        if len(found) <= limit:
+            found += connection.execute(_SELECT_NOT_DUE, (now_ns, 1)).fetchall()
+    timers = []
     for run, name, due_ns, crc in found:
         _check(run, crc, rows.timer_place(run, name, due_ns), what="a timer")
-        due.append(DueTimer(run, name, due_ns))
-    next_due_ns = due[limit].due_ns if len(due) > limit else later
-    return DueTimers(now_ns=now_ns, due=due[:limit], next_due_ns=next_due_ns)
+        timers.append(DueTimer(run, name, due_ns))
+    due = [timer for timer in timers[:limit] if timer.due_ns <= now_ns]
+    next_due_ns = timers[len(due)].due_ns if len(timers) > len(due) else None
+    return DueTimers(now_ns=now_ns, due=due, next_due_ns=next_due_ns)
 
 
 def clear_index(connection: sqlite3.Connection) -> None:

@@ -184,6 +184,8 @@ class Store(Protocol):
         Raises:
             LayoutError: It was written by a newer release, or is something else.
             LockedError: Another server has it.
+            FullError: There is no space even to look at it.
+            CorruptError: It is damaged as a whole.
             UnavailableError: It cannot be reached.
         """
         ...
@@ -202,12 +204,18 @@ class Store(Protocol):
         Raises:
             ConflictError: The run is at another version.
             FullError: There is no space.
+            CorruptError: What is stored of the run is damaged.
             UnavailableError: The outcome is unknown.
         """
         ...
 
     async def load(self, run: str) -> StoredRun | None:
-        """Return the run's index, or None if there is no such run."""
+        """
+        Return the run's index, or None if there is no such run.
+
+        Raises:
+            CorruptError: It is damaged.
+        """
         ...
 
     async def read(
@@ -224,11 +232,21 @@ class Store(Protocol):
     async def runs_in(
         self, phases: Sequence[Phase], *, after: str = "", limit: int = 1000
     ) -> list[str]:
-        """Return the keys of runs in one of *phases*, by key, from past *after* on."""
+        """
+        Return the keys of runs in one of *phases*, by key, from past *after* on.
+
+        A run whose phase is damaged is among them whatever the phases: `load` reports
+        the damage, and nobody would ask it otherwise.
+        """
         ...
 
     async def timers_due(self, *, limit: int = 1000) -> DueTimers:
-        """Return the timers that are due by the store's clock, at most *limit*."""
+        """
+        Return the timers that are due by the store's clock, at most *limit*.
+
+        Raises:
+            CorruptError: One of them is damaged.  `clear_index` is the way out.
+        """
         ...
 
     async def put_record(
@@ -242,7 +260,12 @@ class Store(Protocol):
         ...
 
     async def get_record(self, space: str, key: str) -> bytes | None:
-        """Return the value, or None.  Scripts given to `append` are in ``script``."""
+        """
+        Return the value, or None.  Scripts given to `append` are in ``script``.
+
+        Raises:
+            CorruptError: It is damaged.
+        """
         ...
 
     async def scan_records(self, space: str) -> dict[str, bytes]:
