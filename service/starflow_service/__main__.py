@@ -1,0 +1,25 @@
+"""``python -m starflow_service`` starts a server."""
+
+import sys
+
+# What the extra brings; the package itself installs without.
+_EXTRA = frozenset({"greenlet", "grpc_health", "grpc_reflection", "structlog"})
+
+
+def run() -> int:
+    """Run the server; say how to install what is missing."""
+    try:
+        from starflow_service.app import main
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        sys.stderr.write(
+            f"starflow_service needs {error.name}, which is not installed:"
+            " pip install 'starflow-grpc[service]'\n"
+        )
+        return 1
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

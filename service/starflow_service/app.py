@@ -1,0 +1,138 @@
+"""The composition root: the only module that knows every room.
+
+It puts store, codec, runtime and server together, starts them, and stops them when a
+signal says so.  The first SIGTERM or SIGINT stops gracefully; a second one, at once.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from starflow_backends import LayoutError, LockedError, Store, StoreError, open_store
+from starflow_service import __version__, logs
+from starflow_service.config import Config, ConfigError, HelpRequest, read_config
+from starflow_service.rpc.codec import ProtoCodec
+from starflow_service.rpc.server import BindError, Server
+from starflow_service.rpc.workflow_service import StoreFacts
+from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.runtime import Runtime
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# As a shell counts those who die of a signal.
+_EXIT_INTERRUPTED = 130
+_EXIT_USAGE = 2
+
+log = structlog.get_logger()
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Run a server as the command line says; return the exit code."""
+    try:
+        config = read_config(
+            sys.argv[1:] if arguments is None else arguments,
+            os.environ if environment is None else environment,
+        )
+    except HelpRequest as request:
+        sys.stdout.write(f"{request}\n")
+        return 0
+    except ConfigError as error:
+        return _complain(error, _EXIT_USAGE)
+    logs.set_up(config.log_level, config.log_format or _default_format())
+    try:
+        store = open_store(config.store)
+    except ValueError as error:
+        return _complain(f"--store: {error}", _EXIT_USAGE)
+    try:
+        asyncio.run(serve(config, store))
+    except (LockedError, LayoutError) as error:
+        return _complain(f"--store {config.store}: {error}", 1)
+    except (StoreError, BindError) as error:
+        return _complain(error, 1)
+    return 0
+
+
+async def serve(config: Config, store: Store) -> None:
+    """
+    Serve until a signal comes.
+
+    Raises:
+        StoreError: The store cannot be used.
+        BindError: The address cannot be had.
+    """
+    stopping = _stop_on_signals()
+    clock = Clock()
+    await store.open()
+    try:
+        runtime = Runtime(store, ProtoCodec(), config.options, clock)
+        server = Server(runtime, StoreFacts(store.kind, store.durability.value))
+        # Before the recovery, which can take a while and would be in vain.
+        port = server.bind(config.host, config.port)
+        await runtime.open()
+        try:
+            await server.start()
+            _announce(config, port)
+            await stopping.wait()
+            log.info("app.stopping", grace_s=config.stop_grace_s)
+            await server.stop(config.stop_grace_s)
+        finally:
+            await runtime.close()
+    finally:
+        await store.close()
+        _remove_port_file(config)
+    log.info("app.stopped")
+
+
+def _announce(config: Config, port: int) -> None:
+    # What was made up to here stays for good: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    log.info("app.serving", address=f"{host}:{port}", version=__version__)
+    sys.stdout.write(f"listening on {host}:{port}\n")
+    sys.stdout.flush()
+    if config.port_file:
+        # Whoever waits for the file finds all of it, or none.
+        path = Path(config.port_file)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_text(f"{port}\n")
+        partial.replace(path)
+
+
+def _remove_port_file(config: Config) -> None:
+    if config.port_file:
+        with contextlib.suppress(OSError):
+            Path(config.port_file).unlink(missing_ok=True)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            # Nothing is lost by it: what was acknowledged is stored.
+            os._exit(_EXIT_INTERRUPTED)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+    return stopping
+
+
+def _default_format() -> str:
+    return "console" if sys.stderr.isatty() else "json"
+
+
+def _complain(problem: object, code: int) -> int:
+    sys.stderr.write(f"starflow_service: {problem}\n")
+    return code
