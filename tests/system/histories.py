@@ -1,0 +1,306 @@
+"""What must hold for the history of every run, whatever was killed and when.
+
+A history is what can be seen from outside: the run's log at the end, all that clients
+were ever shown of it before, and what the workers did, by their own account.
+
+Every rule is a generator of violations, as sentences; a history that keeps the promises
+gives none.  `test_histories.py` shows each rule a history that breaks it.
+"""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from starflow.v1 import event_pb2 as pb
+from starflow.v1.event_pb2 import Event
+
+# The events that a script makes, as against those with which the world answers.
+_STEPS = (
+    pb.EVENT_TYPE_CALL,
+    pb.EVENT_TYPE_SLEEP,
+    pb.EVENT_TYPE_TIME_NOW,
+    pb.EVENT_TYPE_RAND_INT,
+    pb.EVENT_TYPE_FINISH,
+)
+
+
+@dataclass
+class Read:
+    """What one request for events brought, in order."""
+
+    events: list[Event] = field(default_factory=list)
+    # The highest version that anybody had been shown when this was asked for.
+    seen_before: int = 0
+    # Whether it was answered to its end: from the first event to the last of then.
+    is_complete: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class Execution:
+    """A worker began to execute a call."""
+
+    begin_ns: int
+    run_id: str
+    call_version: int
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A process was killed and another took its place; wall-clock nanoseconds."""
+
+    begin_ns: int
+    end_ns: int
+
+
+@dataclass
+class History:
+    """One run, as seen from outside."""
+
+    run_id: str
+    log: Sequence[Event]
+    reads: Sequence[Read] = ()
+    executions: Sequence[Execution] = ()
+    outages: Sequence[Outage] = ()
+
+
+class _Call(Enum):
+    OPEN = "is open"
+    YIELDED = "waits for its signal"
+    ENDED = "has its result"
+
+
+def violations(history: History) -> list[str]:
+    """Return all that is wrong with *history*."""
+    return [
+        f"run {history.run_id}: {violation}"
+        for rule in RULES
+        for violation in rule(history)
+    ]
+
+
+def versions_have_gaps(history: History) -> Iterator[str]:
+    """A version is the place in the log, from 1."""
+    for place, event in enumerate(history.log, 1):
+        if event.version != place:
+            yield f"event {place} says that it is event {event.version}"
+
+
+def start_is_not_alone(history: History) -> Iterator[str]:
+    """There is one START, and it comes first."""
+    for event in history.log:
+        if (event.type == pb.EVENT_TYPE_START) != (event.version == 1):
+            yield f"event {event.version} is {_name(event)}"
+
+
+def goes_on_after_finish(history: History) -> Iterator[str]:
+    """Nothing comes after FINISH."""
+    for event in history.log[:-1]:
+        if event.type == pb.EVENT_TYPE_FINISH:
+            yield f"event {event.version} of {len(history.log)} is FINISH"
+
+
+def time_goes_back(history: History) -> Iterator[str]:
+    """Recorded time never goes back."""
+    before = 0
+    for event in history.log:
+        if _ns(event) < before:
+            yield f"event {event.version} is older than the one before it"
+        before = _ns(event)
+
+
+def calls_have_not_one_result(history: History) -> Iterator[str]:
+    """A CALL ends once: by RETURN, or by YIELD and then RESUME."""
+    calls: dict[int, _Call] = {}
+    steps = {
+        pb.EVENT_TYPE_RETURN: (_Call.OPEN, _Call.ENDED),
+        pb.EVENT_TYPE_YIELD: (_Call.OPEN, _Call.YIELDED),
+        pb.EVENT_TYPE_RESUME: (_Call.YIELDED, _Call.ENDED),
+    }
+    for event in history.log:
+        if event.type == pb.EVENT_TYPE_CALL:
+            calls[event.version] = _Call.OPEN
+        elif event.type in steps:
+            before, after = steps[event.type]
+            call = calls.get(_call_version(event))
+            if call is not before:
+                state = "is not there" if call is None else call.value
+                yield f"event {event.version} is {_name(event)} of a call that {state}"
+            calls[_call_version(event)] = after
+
+
+def deliveries_count_twice(history: History) -> Iterator[str]:
+    """One delivery of a task gives one result."""
+    deliveries = Counter(
+        _detail(event).delivery
+        for event in history.log
+        if event.type in (pb.EVENT_TYPE_RETURN, pb.EVENT_TYPE_YIELD)
+    )
+    for delivery, count in deliveries.items():
+        if delivery and count > 1:
+            yield f"delivery {delivery} has {count} results"
+
+
+def signals_go_astray(history: History) -> Iterator[str]:
+    """A signal id belongs to a call, is kept once, and RESUME repeats its content."""
+    ids: dict[int, str] = {}
+    kept: dict[str, Event] = {}
+    for event in history.log:
+        if event.type == pb.EVENT_TYPE_CALL:
+            ids[event.version] = event.call_event.signal_id
+        elif event.type in (pb.EVENT_TYPE_YIELD, pb.EVENT_TYPE_RESUME):
+            if _detail(event).signal_id != ids.get(_call_version(event)):
+                yield f"event {event.version} names another call's signal"
+        elif event.type == pb.EVENT_TYPE_SIGNAL:
+            signal_id = event.signal_event.signal_id
+            if signal_id in kept or signal_id not in ids.values():
+                yield f"event {event.version} is a SIGNAL again, or to no call"
+            kept[signal_id] = event
+        if event.type == pb.EVENT_TYPE_RESUME:
+            signal = kept.get(event.resume_event.signal_id)
+            if signal is not None and _content(signal) != _content(event):
+                yield f"event {event.version} is not what event {signal.version} keeps"
+
+
+def sleeps_end_early(history: History) -> Iterator[str]:
+    """
+    A script that sleeps does nothing until its time has come.
+
+    There is only one script in a run, so this holds whether WAKE was written or not.
+    """
+    asleep: Event | None = None
+    for event in history.log:
+        is_end = event.type in _STEPS or event.type == pb.EVENT_TYPE_WAKE
+        if asleep is not None and is_end:
+            if _ns(event) < asleep.sleep_event.wake_time.ToNanoseconds():
+                yield f"event {event.version} ends the sleep {asleep.version} too early"
+            is_wake = event.type == pb.EVENT_TYPE_WAKE
+            if is_wake and event.wake_event.sleep_version != asleep.version:
+                yield f"event {event.version} wakes another sleep"
+            asleep = None
+        elif event.type == pb.EVENT_TYPE_WAKE:
+            yield f"event {event.version} is WAKE, and nobody sleeps"
+        if event.type == pb.EVENT_TYPE_SLEEP:
+            asleep = event
+
+
+def what_was_seen_is_lost(history: History) -> Iterator[str]:
+    """What a client was shown is in the log for ever, and never changes."""
+    for read in history.reads:
+        for event in read.events:
+            if event.version > len(history.log):
+                yield f"event {event.version}, once seen, is not in the log"
+            elif event != history.log[event.version - 1]:
+                yield f"event {event.version} was seen with another content"
+
+
+def reads_are_no_prefixes(history: History) -> Iterator[str]:
+    """A read has no holes, and is never shorter than an earlier one."""
+    for read in history.reads:
+        versions = [event.version for event in read.events]
+        first = versions[0] if versions else 1
+        if versions != list(range(first, first + len(versions))):
+            yield f"a read has holes: {versions}"
+        last = versions[-1] if versions else 0
+        if read.is_complete and last < read.seen_before:
+            yield f"a read ends at {last} after {read.seen_before} had been seen"
+
+
+def executed_before_it_was_recorded(history: History) -> Iterator[str]:
+    """No worker sees a task whose CALL is not stored."""
+    for execution in history.executions:
+        version = execution.call_version
+        if not 0 < version <= len(history.log):
+            yield f"event {version}, a call that was executed, is not in the log"
+            continue
+        event = history.log[version - 1]
+        if event.type != pb.EVENT_TYPE_CALL:
+            yield f"event {version}, a call that was executed, is {_name(event)}"
+        elif execution.begin_ns < _ns(event):
+            yield f"event {version}, a CALL, was executed before it was recorded"
+
+
+def recorded_but_never_executed(history: History) -> Iterator[str]:
+    """A worker's result in the log comes from an execution."""
+    begins = _begins(history)
+    for event in history.log:
+        if event.type == pb.EVENT_TYPE_RETURN and event.return_event.HasField("output"):
+            times = begins[_call_version(event)]
+            if not times or times[0] > _ns(event):
+                yield f"event {event.version} is a result of no execution"
+
+
+def repeated_without_reason(history: History) -> Iterator[str]:
+    """A call is executed again only if something was killed while it was in flight."""
+    for version, times in _begins(history).items():
+        for begin, again in itertools.pairwise(times):
+            if not any(
+                o.begin_ns < again and begin < o.end_ns for o in history.outages
+            ):
+                yield f"event {version}, a CALL, was executed again for no reason"
+
+
+RULES = (
+    versions_have_gaps,
+    start_is_not_alone,
+    goes_on_after_finish,
+    time_goes_back,
+    calls_have_not_one_result,
+    deliveries_count_twice,
+    signals_go_astray,
+    sleeps_end_early,
+    what_was_seen_is_lost,
+    reads_are_no_prefixes,
+    executed_before_it_was_recorded,
+    recorded_but_never_executed,
+    repeated_without_reason,
+)
+
+
+def steps_in_flight(history: History, outage: Outage) -> int:
+    """Return how many calls were being executed at some moment of *outage*."""
+    ends = {
+        _call_version(event): _ns(event)
+        for event in history.log
+        if event.type in (pb.EVENT_TYPE_RETURN, pb.EVENT_TYPE_YIELD)
+    }
+    return sum(
+        times[0] < outage.end_ns and ends.get(version, outage.end_ns) > outage.begin_ns
+        for version, times in _begins(history).items()
+    )
+
+
+def repeats(history: History) -> int:
+    """Return how many executions were not the first of their call."""
+    return sum(len(times) - 1 for times in _begins(history).values())
+
+
+def _begins(history: History) -> defaultdict[int, list[int]]:
+    begins: defaultdict[int, list[int]] = defaultdict(list)
+    for execution in sorted(history.executions):
+        begins[execution.call_version].append(execution.begin_ns)
+    return begins
+
+
+def _detail(event: Event) -> Any:
+    return getattr(event, event.WhichOneof("detail") or "")
+
+
+def _call_version(event: Event) -> int:
+    return int(_detail(event).call_version)
+
+
+def _content(event: Event) -> tuple[Any, Any]:
+    detail = _detail(event)
+    return detail.output, detail.failure
+
+
+def _name(event: Event) -> str:
+    return pb.EventType.Name(event.type).removeprefix("EVENT_TYPE_")
+
+
+def _ns(event: Event) -> int:
+    return event.time.ToNanoseconds()
