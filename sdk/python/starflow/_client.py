@@ -309,7 +309,7 @@ class Client:
         return _model.server_info(response)
 
     @property
-    def _stub(self) -> pb_grpc.WorkflowServiceAsyncStub:
+    def _stub(self) -> "pb_grpc.WorkflowServiceAsyncStub":
         self._guard.check()
         loop = asyncio.get_running_loop()
         if self._opened is None:
@@ -317,7 +317,7 @@ class Client:
             self._loop = loop
             self._channel = self.connection.open()
             stub = pb_grpc.WorkflowServiceStub(self._channel)
-            self._opened = cast(pb_grpc.WorkflowServiceAsyncStub, stub)
+            self._opened = cast("pb_grpc.WorkflowServiceAsyncStub", stub)
         elif self._loop is not loop:
             raise StarflowError(
                 "this client belongs to another event loop: make one for each loop"

@@ -9,6 +9,7 @@ float annotation takes an integer only if no digit is lost.
 
 import dataclasses
 import enum
+import functools
 import json
 import types
 import typing
@@ -101,6 +102,11 @@ def size_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
+@functools.cache
+def _field_names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
+
+
 def _plain_checked(value: Any) -> Any:
     plain = _plain(value)
     _json.check_keys(plain)
@@ -110,9 +116,8 @@ def _plain_checked(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Return *value*, which JSON does not know, one step plainer; or TypeError."""
     kind = type(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return {name: getattr(value, name) for name in names}
+    if dataclasses.is_dataclass(kind):
+        return {name: getattr(value, name) for name in _field_names(kind)}
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, datetime | date):
@@ -152,6 +157,33 @@ def decoder(annotation: Any) -> Decoder | None:
         TypeError: No JSON value can become this type.
     """
     return _Compiler().compile(annotation)
+
+
+def takes_objects(annotation: Any) -> bool:
+    """Return whether a JSON object may become *annotation*."""
+    annotation = _strip(annotation)
+    origin = typing.get_origin(annotation) or annotation
+    if origin is Union or origin is types.UnionType:
+        return any(map(takes_objects, typing.get_args(annotation)))
+    if not isinstance(origin, type) or origin is object:
+        return origin is not None and origin is not Literal
+    is_record = dataclasses.is_dataclass(origin) or is_typeddict(origin)
+    is_model = hasattr(origin, "model_validate")
+    return is_record or is_model or origin in (dict, Mapping)
+
+
+def by_key(name: str, decode: Decoder) -> Decoder:
+    """Return *decode* for values that may also come as an object's key *name*."""
+
+    def decode_by_key(value: Any) -> Any:
+        if type(value) is not dict or name not in value:
+            return decode(value)
+        try:
+            return decode(value[name])
+        except Mismatch as mismatch:
+            raise mismatch.inside(f".{name}") from None
+
+    return decode_by_key
 
 
 class _Compiler:

@@ -87,9 +87,14 @@ class Module:
         async def charge(ctx: starflow.TaskContext, req: ChargeRequest) -> Receipt: ...
 
     A function takes the context, if its first parameter is `ctx` or annotated so, and
-    then the request: one parameter is the whole request, several (or keyword-only
-    ones) are the keys of the request object. Annotations say what the JSON values
-    become: plain types, containers, dataclasses, TypedDicts, enums, dates, models.
+    then the request:
+
+    - several parameters, or keyword-only ones, are keys of the request object;
+    - one parameter is the whole request; if its type is no object, it may also come
+      as the key of its name.
+
+    Annotations say what the JSON values become: plain types, containers, dataclasses,
+    TypedDicts, enums, dates, models.
     """
 
     def __init__(self, name: str) -> None:
@@ -203,6 +208,9 @@ def _compile(target: Callable[..., Any]) -> tuple[_convert.Decoder | None, Call]
         return None, _calls_without_request(target, takes_context)
     if len(rest) == 1 and rest[0].kind in _POSITIONAL:
         decode = _decoder(target, rest[0], hints)
+        if decode and not _convert.takes_objects(hints.get(rest[0].name, Any)):
+            # Nothing is lost: as the whole request, an object would be refused.
+            decode = _convert.by_key(rest[0].name, decode)
         return decode, target if takes_context else lambda _, req: target(req)
     decode = _record_decoder(target, rest, hints)
     if takes_context:

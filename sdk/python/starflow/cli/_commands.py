@@ -1,0 +1,126 @@
+"""What the commands do that talk to the service."""
+
+import argparse
+import logging
+import math
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from starflow import _json
+from starflow._client import Client
+from starflow._failure import Failure
+from starflow._run import outcome
+from starflow.cli import _exits, _render
+from starflow.errors import ConversionError
+
+Command = Callable[[Client, argparse.Namespace], Awaitable[int]]
+
+# A person waits for the answer, and wants to know soon that there will be none.
+_PATIENCE_SECONDS = 2.0
+# Someone who waits or follows wants to see the end, over a restart of the service.
+_PATIENCE_SECONDS_WAITING = 60.0
+
+
+async def with_client(command: Command, options: argparse.Namespace) -> int:
+    """Execute *command* with a client for the service."""
+    is_waiting = bool(
+        getattr(options, "follow", False) or getattr(options, "wait", None)
+    )
+    if is_waiting:
+        # Says on standard error that it tries again, and why.
+        logging.basicConfig(format="starflow: %(message)s")
+        logging.getLogger("starflow.client").setLevel(logging.INFO)
+    async with Client(
+        options.address,
+        namespace=options.namespace,
+        patience=_PATIENCE_SECONDS_WAITING if is_waiting else _PATIENCE_SECONDS,
+    ) as client:
+        return await command(client, options)
+
+
+async def run(client: Client, options: argparse.Namespace) -> int:
+    """Start a run, and print its result if that is waited for."""
+    if options.file == "-" and options.input == "-":
+        raise _exits.CommandError("standard input cannot be both FILE and --input")
+    started = await client.start(
+        _read_text(options.file),
+        input=_read_json("--input", options.input),
+        run_id=options.run_id,
+        allow_unregistered=options.allow_unregistered,
+    )
+    if options.wait is None:
+        _render.run_started(started.info, started.created, as_json=options.json)
+        return _exits.OK
+    timeout = None if options.wait == math.inf else options.wait
+    info = await started.wait(timeout=timeout)
+    if options.json:
+        _render.json_line({**info.to_dict(), "created": started.created})
+    output = outcome(info, timeout, None)
+    if not options.json:
+        _render.value(output)
+    return _exits.OK
+
+
+async def get(client: Client, options: argparse.Namespace) -> int:
+    """Show a run."""
+    _render.run_info(await client.get(options.run), as_json=options.json)
+    return _exits.OK
+
+
+async def events(client: Client, options: argparse.Namespace) -> int:
+    """Print a log."""
+    lines = _render.EventLines(as_json=options.json)
+    async for event in client.events(
+        options.run, from_version=options.from_version, follow=options.follow
+    ):
+        lines.add(event)
+    return _exits.OK
+
+
+async def signal(client: Client, options: argparse.Namespace) -> int:
+    """Deliver a signal."""
+    failure = Failure(*options.fail) if options.fail else None
+    received = await client.signal(
+        options.run,
+        options.signal_id,
+        _read_json("--output", options.output),
+        failure=failure,
+    )
+    _render.signal_outcome(options.run, received, as_json=options.json)
+    return _exits.OK
+
+
+async def validate(client: Client, options: argparse.Namespace) -> int:
+    """Check a script."""
+    script = _read_text(options.file)
+    found = await client.validate(script)
+    _render.validation(options.file, script, found, as_json=options.json)
+    return _exits.OK if found.valid else _exits.FAILED
+
+
+def _read_text(file: str) -> str:
+    if file == "-":
+        return sys.stdin.read()
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _exits.CommandError(f"{file}: is not UTF-8 text: {error}") from None
+
+
+def _read_json(option: str, given: str | None) -> _json.JsonText | None:
+    """Return the JSON that was given: as text, so that nothing of it changes."""
+    if given is None:
+        return None
+    if given == "-":
+        text = sys.stdin.read()
+    elif given.startswith("@"):
+        text = _read_text(given[1:])
+    else:
+        text = given
+    try:
+        _json.parse(text)
+    except ConversionError as error:
+        fix = f"{option} takes JSON, such as '{{\"n\": 1}}', or @FILE"
+        raise _exits.CommandError(f"{option}: {error.problem}; {fix}") from None
+    return _json.JsonText(text.strip())

@@ -1,0 +1,291 @@
+"""The grammar of the command line."""
+
+import argparse
+import asyncio
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from starflow._connection import DEFAULT_ADDRESS, DEFAULT_NAMESPACE
+from starflow.cli import _commands, _exits, _worker
+
+_EXAMPLES = """\
+examples:
+  starflow serve
+  starflow worker shop.py
+  starflow run order.star --input '{"order": "A-1"}' --run-id order-A-1 --wait
+  starflow events order-A-1 --follow
+  starflow signal order-A-1 SIGNAL_ID --output '{"approved": true}'
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, like everything else here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **options,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        found = _exits.Complaint(_exits.USAGE, f"{message}; see {self.prog} --help")
+        sys.exit(_exits.complain(found, as_json="--json" in sys.argv))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Execute the command that *arguments* ask for and return its exit code."""
+    options = _build().parse_args(arguments)
+    as_json = options.json = getattr(options, "json", False)
+    options.address = _setting(options, "address", DEFAULT_ADDRESS)
+    options.namespace = _setting(options, "namespace", DEFAULT_NAMESPACE)
+    try:
+        code: int = options.execute(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _exits.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _exits.OK
+    except Exception as error:
+        found = _exits.complaint(error, options.address)
+        return _exits.complain(found, as_json=as_json)
+    return code
+
+
+def _setting(options: argparse.Namespace, name: str, default: str) -> str:
+    from_environment = os.environ.get(f"STARFLOW_{name.upper()}") or default
+    return getattr(options, name, None) or from_environment
+
+
+def _build() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="starflow",
+        description="Durable workflows as Starlark scripts, over gRPC.",
+        epilog=f"{_EXAMPLES}\n{_exits.DESCRIPTION}",
+        parents=[_common()],
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(
+        metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    _add_serve(commands)
+    _add_run(commands)
+    _add_get(commands)
+    _add_events(commands)
+    _add_signal(commands)
+    _add_validate(commands)
+    _add_worker(commands)
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    """Return the options that may stand before and after the command."""
+    # Suppressed, so that the default of one place does not hide what the other says.
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument(
+        "--address", metavar="HOST:PORT", help=f"the service; {_origin('ADDRESS')}"
+    )
+    common.add_argument(
+        "--namespace", metavar="NAME", help=f"the namespace; {_origin('NAMESPACE')}"
+    )
+    common.add_argument(
+        "--json", action="store_true", help="print JSON instead of tables"
+    )
+    return common
+
+
+def _origin(name: str) -> str:
+    default = {"ADDRESS": DEFAULT_ADDRESS, "NAMESPACE": DEFAULT_NAMESPACE}[name]
+    return f"else STARFLOW_{name}, else {default}"
+
+
+def _add(commands: Any, name: str, help: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog=f"examples:\n{example}",
+        parents=[_common()],
+    )
+    return parser
+
+
+def _on_client(parser: argparse.ArgumentParser, command: _commands.Command) -> None:
+    def execute(options: argparse.Namespace) -> int:
+        return asyncio.run(_commands.with_client(command, options))
+
+    parser.set_defaults(execute=execute)
+
+
+def _add_serve(commands: Any) -> None:
+    # Only for the list: what follows `serve` never gets here.
+    parser = commands.add_parser(
+        "serve", help="start a server; serve --help lists its options", add_help=False
+    )
+    parser.set_defaults(execute=_refuse_options_before_serve)
+
+
+def _refuse_options_before_serve(_: argparse.Namespace) -> int:
+    raise _exits.CommandError("serve comes first: starflow serve [OPTIONS]")
+
+
+def _add_run(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "run",
+        "start a run of a script",
+        '  starflow run order.star --input \'{"order": "A-1"}\' --wait\n'
+        "  starflow run order.star --input @order.json --run-id order-A-1\n"
+        "  generate | starflow run order.star --input - --wait 60 --json",
+    )
+    parser.add_argument("file", metavar="FILE", help="the script; - for standard input")
+    parser.add_argument(
+        "--input",
+        metavar="JSON",
+        help="the input: JSON, @FILE, or - for standard input; null if left out",
+    )
+    parser.add_argument(
+        "--run-id",
+        metavar="ID",
+        help="the run's id; the same id, script and input find the same run again",
+    )
+    _add_wait(parser)
+    parser.add_argument(
+        "--allow-unregistered",
+        action="store_true",
+        help="accept calls of functions that no worker has registered yet",
+    )
+    _on_client(parser, _commands.run)
+
+
+def _add_wait(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        nargs="?",
+        type=_wait_seconds,
+        const=math.inf,
+        help="wait for the result, for ever or so long, and print it",
+    )
+
+
+def _wait_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        problem = f"{text!r} is no number of seconds (put FILE before --wait)"
+        raise argparse.ArgumentTypeError(problem) from None
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a time to wait")
+    return seconds
+
+
+def _add_get(commands: Any) -> None:
+    example = "  starflow get order-A-1\n  starflow get order-A-1 --json | jq .output"
+    parser = _add(commands, "get", "show a run as it stands", example)
+    parser.add_argument("run", metavar="RUN", help="the run's id")
+    _on_client(parser, _commands.get)
+
+
+def _add_events(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "events",
+        "print the log of a run",
+        "  starflow events order-A-1\n"
+        "  starflow events order-A-1 --follow --json\n"
+        "  starflow events order-A-1 --from 8",
+    )
+    parser.add_argument("run", metavar="RUN", help="the run's id")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="go on with new events until the run has finished",
+    )
+    parser.add_argument(
+        "--from",
+        dest="from_version",
+        metavar="VERSION",
+        type=_positive("a version"),
+        default=1,
+        help="begin at this version",
+    )
+    _on_client(parser, _commands.events)
+
+
+def _add_signal(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "signal",
+        "answer a run that waits for a signal",
+        "  starflow signal order-A-1 SIGNAL_ID --output '{\"approved\": true}'\n"
+        "  starflow signal order-A-1 SIGNAL_ID --fail REFUSED 'the boss said no'",
+    )
+    parser.add_argument("run", metavar="RUN", help="the run's id")
+    parser.add_argument(
+        "signal_id", metavar="SIGNAL_ID", help="as shown by: starflow get RUN"
+    )
+    content = parser.add_mutually_exclusive_group()
+    content.add_argument(
+        "--output",
+        metavar="JSON",
+        help="what the call returns: JSON, @FILE or -; null if left out",
+    )
+    content.add_argument(
+        "--fail",
+        nargs=2,
+        metavar=("CODE", "MESSAGE"),
+        help="let the call fail instead",
+    )
+    _on_client(parser, _commands.signal)
+
+
+def _add_validate(commands: Any) -> None:
+    example = "  starflow validate order.star"
+    help = "check a script without running it"
+    parser = _add(commands, "validate", help, example)
+    parser.add_argument("file", metavar="FILE", help="the script; - for standard input")
+    _on_client(parser, _commands.validate)
+
+
+def _add_worker(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "worker",
+        "execute the functions of a Python file or module",
+        "  starflow worker shop.py\n"
+        "  starflow worker shop.functions:payments --concurrency 8",
+    )
+    parser.add_argument(
+        "target",
+        metavar="MODULE[:ATTRIBUTE]",
+        help="a file or a dotted module; all starflow.Modules in it, or the named one",
+    )
+    parser.add_argument(
+        "--concurrency",
+        metavar="N",
+        type=_positive("a number of tasks"),
+        default=64,
+        help="how many tasks to execute at a time; 64 if left out",
+    )
+    parser.set_defaults(execute=_worker.work)
+
+
+def _positive(what: str) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**31:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}, from 1 on")
+        return int(text)
+
+    return read
+
+
+def _version() -> str:
+    from starflow._version import version
+
+    return f"starflow {version()}"

@@ -1,0 +1,180 @@
+"""How things look: tables for people, JSON for programs."""
+
+import dataclasses
+import shutil
+import sys
+from datetime import datetime
+from typing import Any
+
+from starflow import _convert
+from starflow._model import Event, RunInfo, SignalOutcome, Validation, Wait
+
+_UNCUT = 1_000_000
+
+
+def json_line(document: Any) -> None:
+    """Print *document* as one line of JSON."""
+    print(_convert.encode(document), flush=True)
+
+
+def value(output: Any) -> None:
+    """Print a value for a person, who can still give it to a program."""
+    print(_convert.encode(output))
+
+
+def run_started(info: RunInfo, created: bool, *, as_json: bool) -> None:
+    """Print that a run was started or found."""
+    if as_json:
+        json_line({**info.to_dict(), "created": created})
+        return
+    verb = "started" if created else "found"
+    print(f"{verb} {info.id} ({info.state})")
+
+
+def run_info(info: RunInfo, *, as_json: bool) -> None:
+    """Print a run as it stands."""
+    if as_json:
+        json_line(info.to_dict())
+        return
+    rows = [
+        ("run", info.id),
+        ("namespace", info.namespace),
+        ("state", f"{info.state} (paused)" if info.paused else info.state),
+        ("events", str(info.version)),
+        ("script", info.script_hash[:12]),
+        ("created", _when(info.create_time)),
+        ("updated", _when(info.update_time)),
+        ("finished", _when(info.finish_time)),
+        ("paused", _paused(info)),
+        *(("waits for", _wait(info.id, wait)) for wait in info.waits),
+        ("input", _cut(_convert.encode(info.input), 12)),
+        ("output", _convert.encode(info.output) if info.state == "SUCCEEDED" else ""),
+    ]
+    if info.failure is not None:
+        rows += [("failure", str(info.failure)), ("", info.failure.stack_trace)]
+    for name, text in rows:
+        if text:
+            print(f"{name:<11}{_indented(text)}")
+
+
+class EventLines:
+    """Prints events one by one, as they come."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._has_head = False
+
+    def add(self, event: Event) -> None:
+        """Print *event*."""
+        if self._as_json:
+            json_line(event.to_dict())
+            return
+        if not self._has_head:
+            self._has_head = True
+            print(f"{'VERSION':>7}  {'TIME (UTC)':<23}  {'TYPE':<8}  DETAIL")
+        head = f"{event.version:>7}  {_when(event.time):<23}  {event.type:<8}  "
+        # Flushed, because whoever follows a log through a pipe wants each event now.
+        print(f"{head}{_cut(_detail(event), len(head))}".rstrip(), flush=True)
+
+
+def signal_outcome(run_id: str, found: SignalOutcome, *, as_json: bool) -> None:
+    """Print what became of a signal."""
+    if as_json:
+        json_line(dataclasses.asdict(found))
+    elif found.disposition == "RESUMED":
+        print(f"{run_id} goes on (event {found.resume_version})")
+    elif found.disposition == "KEPT":
+        print(f"kept until {run_id} waits for it")
+    else:
+        print(f"{found.disposition.lower()}: {run_id} had this signal before")
+
+
+def validation(file: str, script: str, found: Validation, *, as_json: bool) -> None:
+    """Print what was found in a script, each finding with its line and a caret."""
+    if as_json:
+        json_line(dataclasses.asdict(found))
+        return
+    lines = script.splitlines()
+    for each in found.diagnostics:
+        place = f"{file}:{each.line}:{each.column}" if each.line else file
+        print(f"{place}: {each.severity.lower()}: {each.message} [{each.code}]")
+        if 0 < each.line <= len(lines):
+            line = lines[each.line - 1]
+            print(f"    {line}")
+            print(f"    {_blank(line, each.column)}^")
+        if each.hint:
+            print(f"    {each.hint}")
+    if found.valid:
+        functions = ", ".join(found.functions) or "no functions"
+        print(f"{file}: valid, calls {functions}")
+
+
+def _blank(line: str, column: int) -> str:
+    # Tabs stay tabs, so that the caret stands where the terminal puts the character.
+    return "".join("\t" if c == "\t" else " " for c in line[: max(column, 1) - 1])
+
+
+def _wait(run_id: str, wait: Wait) -> str:
+    detail = wait.detail
+    if wait.kind == "SIGNAL":
+        until = (
+            f" until {_when(detail['expire_time'])}" if "expire_time" in detail else ""
+        )
+        command = f"starflow signal {run_id} {wait.signal_id} --output JSON"
+        return f"a signal for {wait.function}{until}: {command}"
+    if wait.kind == "SLEEP":
+        return f"a sleep until {_when(detail.get('wake_time'))}"
+    if wait.kind != "CALL":
+        return wait.kind
+    text = f"{wait.function}, attempt {detail.get('attempt', 1)}"
+    if detail.get("worker_id"):
+        text += f", on worker {detail['worker_id']}"
+    elif "next_attempt_time" in detail:
+        text += f", not before {_when(detail['next_attempt_time'])}"
+    else:
+        text += ", no worker has taken it yet"
+    if detail.get("last_failure") is not None:
+        text += f"; the last attempt: {detail['last_failure']}"
+    return text
+
+
+def _detail(event: Event) -> str:
+    """Return what one event says, in one line."""
+    detail = event.detail
+    words = [f"#{event.call_version}"] if event.call_version else []
+    words += [event.function, event.signal_id]
+    words += [_when(detail[k]) for k in ("wake_time", "expire_time") if k in detail]
+    if "sleep_version" in detail:
+        words.append(f"#{detail['sleep_version']}")
+    if "value" in detail:
+        drawn = detail["value"]
+        words.append(_when(drawn) if isinstance(drawn, datetime) else str(drawn))
+    for name in ("input", "output"):
+        if name in detail:
+            words.append(_convert.encode(detail[name]))
+    if event.failure is not None:
+        words.append(f"failed: {event.failure}")
+    return " ".join(word for word in words if word)
+
+
+def _paused(info: RunInfo) -> str:
+    return f"{info.pause_reason}: {info.pause_message}" if info.paused else ""
+
+
+def _when(time: datetime | None) -> str:
+    if time is None:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S.") + f"{time.microsecond // 1000:03d}"
+
+
+def _cut(text: str, taken: int) -> str:
+    """Return *text* in one line that fits the terminal; whole if there is none."""
+    text = text.replace("\n", "\\n")
+    if not sys.stdout.isatty():
+        return text
+    room = max(shutil.get_terminal_size().columns - taken, 20)
+    return text if len(text) <= room else f"{text[: room - 3]}..."
+
+
+def _indented(text: str) -> str:
+    return text.rstrip().replace("\n", f"\n{'':<11}")

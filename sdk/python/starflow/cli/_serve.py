@@ -1,0 +1,33 @@
+"""`starflow serve`: hands over to the service, which is a program of its own."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+
+from starflow.cli import _exits
+
+# What the service needs beyond the SDK, as far as this can look without importing it.
+_NEEDED = (
+    "starflow_service",
+    "greenlet",
+    "grpc_health",
+    "grpc_reflection",
+    "structlog",
+)
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Replace this process by the service; return only if it is not installed."""
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        message = (
+            f"the service is not installed ({', '.join(missing)} missing): "
+            "pip install 'starflow-grpc[service]'"
+        )
+        return _exits.complain(
+            _exits.Complaint(_exits.USAGE, message), as_json="--json" in arguments
+        )
+    # exec and not a child: signals and exit code are then the service's own.
+    command = [sys.executable, "-m", "starflow_service", *arguments]
+    os.execv(sys.executable, command)
