@@ -4,7 +4,6 @@ Python's own `==`, `<` and `hash` are right for scalars only: they take True for
 recurse without a bound, and cannot be interrupted in a large or shared structure.
 """
 
-from collections.abc import Callable
 from functools import cmp_to_key
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -193,36 +192,44 @@ def _compare_items(m: "Meter", x: Any, y: Any, op: str, depth: int) -> int:
 # Sorting
 
 
-def sort(m: "Meter", items: list[Any], *, reverse: bool = False) -> None:
+def sorted_by(
+    m: "Meter", items: list[Any], keys: list[Any], *, reverse: bool = False
+) -> list[Any]:
     """
-    Sort *items* in place, stably.
+    Return *items* in the order of their *keys*, stably.
 
     Raises:
-        EvalError: two of them have no order.
+        EvalError: two keys have no order.
     """
     if not items:
-        return
-    pairs = len(items) * len(items).bit_length()
-    kinds = set(map(type, items))
+        return items
+    orderly = _orderly(m, keys)
+    if keys is items and orderly is items:
+        return sorted(items, reverse=reverse)
+    order = sorted(range(len(items)), key=orderly.__getitem__, reverse=reverse)
+    return [items[place] for place in order]
+
+
+def _orderly(m: "Meter", keys: list[Any]) -> list[Any]:
+    """Return *keys*, or what stands for them, so that Python orders them rightly."""
+    rounds = len(keys).bit_length()
+    pairs = len(keys) * rounds
+    m.charge(16 * len(keys))
+    kinds = set(map(type, keys))
     if kinds == {int}:
-        bits = max(max(items), -min(items)).bit_length()
+        bits = max(max(keys), -min(keys)).bit_length()
         m.work((pairs >> 3) + (pairs * bits >> 14))
-        items.sort(reverse=reverse)
-    elif kinds == {str}:
-        m.work((pairs >> 3) + (sum(map(len, items)) * len(items).bit_length() >> 8))
-        items.sort(reverse=reverse)
-    else:
-        items.sort(key=sort_key(m), reverse=reverse)
-
-
-def sort_key(m: "Meter") -> Callable[[Any], Any]:
-    """Return a key function that orders values as Starlark does, metered."""
+        return keys
+    if kinds == {str}:
+        m.work((pairs >> 3) + (sum(map(len, keys)) * rounds >> 8))
+        return keys
 
     def order(x: Any, y: Any) -> int:
         m.work(4)
         return compare(m, x, y)
 
-    return cmp_to_key(order)
+    m.charge(64 * len(keys))
+    return list(map(cmp_to_key(order), keys))
 
 
 # Keys of dicts

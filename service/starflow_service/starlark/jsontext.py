@@ -51,6 +51,10 @@ class JsonError(EvalError):
     """A text is not JSON, or a value has no JSON text."""
 
 
+class TooLargeError(JsonError):
+    """A text is, or would be, larger than allowed."""
+
+
 # Encoding
 
 
@@ -77,7 +81,8 @@ def encode(
         return "".join(writer.parts)
     except _Refused as refused:
         path = "".join(reversed(refused.path))
-        raise JsonError(f"{what}{path[:200]}: {refused.reason}") from None
+        error = TooLargeError if writer.room < 0 else JsonError
+        raise error(f"{what}{path[:200]}: {refused.reason}") from None
     finally:
         m.charge(writer.bytes_max - writer.room + 64)
 
@@ -311,7 +316,7 @@ def _scan(
 ) -> Any:
     """Return what *making* makes of *text*, once nothing in it is refused."""
     if utf8_size(text) > bytes_max:
-        raise JsonError(_too_large(bytes_max))
+        raise TooLargeError(_too_large(bytes_max))
     if text.count("[") + text.count("{") > depth_max and depth(text) > depth_max:
         raise JsonError(f"JSON text is nested deeper than {depth_max} levels")
     bounds = _Bounds(limits)

@@ -60,6 +60,9 @@ class Elems(Value):
         new_elements(m, len(self.source), 60)
         return [ord(c) for c in self.source] if self.ordinals else list(self.source)
 
+    def size(self) -> int:
+        return len(self.source)
+
     def equals(self, other: Any) -> bool:
         return self.name == other.name and bool(self.source == other.source)
 
@@ -79,6 +82,9 @@ class ByteElems(Value):
     def elements(self, m: "Meter") -> list[int]:
         new_elements(m, len(self.source))
         return list(self.source)
+
+    def size(self) -> int:
+        return len(self.source)
 
     def equals(self, other: Any) -> bool:
         return bool(self.source == other.source)

@@ -120,6 +120,10 @@ class Value:
     def truth(self) -> bool:
         return True
 
+    def __bool__(self) -> bool:
+        # Compiled code tests values as Python does.
+        return self.truth()
+
     def attr(self, m: "Meter", name: str) -> Any:
         """Return the attribute, or MISSING."""
         return MISSING
@@ -142,6 +146,10 @@ class Value:
     def index(self, m: "Meter", i: Any) -> Any:
         """Return `self[i]`, or MISSING."""
         return MISSING
+
+    def size(self) -> int | None:
+        """Return what `len` gives, or None."""
+        return None
 
     def elements(self, m: "Meter") -> Sequence[Any] | None:
         """Return what a loop over the value goes through, or None."""
