@@ -23,6 +23,7 @@ class ScriptedHost:
         self.asked: list[tuple[str, Any]] = []
         self.printed: list[str] = []
         self.started: list[Any] = []
+        self.finished: list[Any] = []
 
     def _settle(self, m: Meter, name: str, argument: Any) -> None:
         self.asked.append((name, argument))
@@ -56,3 +57,6 @@ class ScriptedHost:
 
     def print(self, m: Meter, text: str) -> None:
         self.printed.append(text)
+
+    def finish(self, m: Meter, value: Any) -> None:
+        self.finished.append(value)

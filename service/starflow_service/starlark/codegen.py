@@ -8,10 +8,10 @@ Every block of straight-line code takes its cost at its head: function entries a
 heads are the only places where a script can repeat itself, so they are the only ones
 that look whether the slice is over.
 
-A function that may call has a flag, set while it runs, which finds recursion.  A
-function with loops has a list of what they iterate over, and unlocks it in one `finally`
-however many loops there are: CPython allows twenty nested blocks and a `try` for every
-loop would use them up.
+A function that might call itself has a flag, set while it runs, which finds recursion.
+A function with loops has a list of what they iterate over, and unlocks it in one
+`finally` however many loops there are: CPython allows twenty nested blocks and a `try`
+for every loop would use them up.
 """
 
 import ast
@@ -21,11 +21,12 @@ from typing import Any, ClassVar, cast
 
 from starflow_service.starlark import pysyntax as py
 from starflow_service.starlark import syntax
-from starflow_service.starlark.codegen_expr import BINARY, Expressions, variable
+from starflow_service.starlark.codegen_expr import Expressions, variable
 from starflow_service.starlark.codegen_scope import Unit
+from starflow_service.starlark.kinds import Kinds
 from starflow_service.starlark.pysyntax import At, at
 from starflow_service.starlark.syntax import Expr, File, Parameter, Pos, Stmt
-from starflow_service.starlark.values import Builtin, Module
+from starflow_service.starlark.values import Module
 
 TOPLEVEL = "<toplevel>"
 LOCKS = "!locks"
@@ -142,7 +143,7 @@ class Statements(Expressions):
                 self._update(node, target, "!attr", "!set_attr", parts)
             case _:
                 operands = self.operands([target, node.value])
-                self.store(target, self.in_place(node.op, operands, place))
+                self.store(target, self.in_place(node, target, operands))
 
     def _update(
         self,
@@ -155,15 +156,15 @@ class Statements(Expressions):
         place = at(target.pos)
         old = py.metered(get, parts, place)
         operands = self.operands([node.value], [old])
-        new = self.in_place(node.op, operands, at(node.pos))
-        self._run(put, [*parts, new], place)
+        self._run(put, [*parts, self.in_place(node, target, operands)], place)
 
-    def in_place(self, op: str, operands: list[ast.expr], place: At) -> ast.expr:
+    def in_place(
+        self, node: syntax.AugmentedAssign, target: Expr, operands: list[ast.expr]
+    ) -> ast.expr:
         """Return the value that `target op= value` assigns."""
-        if op in IN_PLACE:
-            return py.metered(IN_PLACE[op], operands, place)
-        assert op in BINARY
-        return self.operation(op, operands, place)
+        kinds = (self.kinds.of(target), self.kinds.of(node.value))
+        helper = IN_PLACE.get(node.op)
+        return self.operation(node.op, operands, kinds, at(node.pos), helper)
 
     # Control flow
 
@@ -190,6 +191,7 @@ class Statements(Expressions):
         compile_body: Callable[[], None],
     ) -> None:
         place = at(node.pos)
+        self.repeats = True
         simple = type(node.target) is syntax.Name
         name = variable(cast(syntax.Name, node.target)) if simple else self.temporary()
 
@@ -213,10 +215,7 @@ class Statements(Expressions):
         """Tell whether *node* surely is a range, which nobody can change."""
         if type(node) is not syntax.Call:
             return False
-        known = self.known(node.function)
-        if known is None or type(known[1]) is not Builtin:
-            return False
-        return known[1] is self.unit.universe.get("range")
+        return self.unit.builtin_name(node.function) == "range"
 
     # Functions
 
@@ -224,11 +223,13 @@ class Statements(Expressions):
         self.cost.bytes += DEF_BYTES
         self.unit.functions += 1
         name = variable(node.name)
-        self.emit(self.function(name, node.parameters, node.body, node.name.start))
+        start = node.name.start
+        self.emit(self.function(name, node, node.parameters, node.body, start))
 
     def function(
         self,
         name: str,
+        node: syntax.Def | syntax.Lambda,
         parameters: Sequence[Parameter],
         body: Sequence[Stmt],
         pos: Pos,
@@ -238,8 +239,11 @@ class Statements(Expressions):
         defaults = self.operands(
             [p.default for p in parameters if p.default is not None]
         )
-        inner = Statements(self.unit, name)
-        statements = inner.body(body, parameters, place)
+        names = [p.name.name for p in parameters if p.name is not None]
+        kinds = Kinds(body, names, self.unit.globals, self.unit.builtin_name)
+        inner = Statements(self.unit, name, kinds)
+        watched = self.unit.calls.may_recur(node)
+        statements = inner.body(body, parameters, place, watched=watched)
         return ast.FunctionDef(
             name=name,
             args=_arguments(parameters, defaults),
@@ -251,17 +255,27 @@ class Statements(Expressions):
         )
 
     def body(
-        self, body: Sequence[Stmt], parameters: Sequence[Parameter], place: At
+        self,
+        body: Sequence[Stmt],
+        parameters: Sequence[Parameter],
+        place: At,
+        *,
+        watched: bool,
     ) -> list[ast.stmt]:
-        """Return the statements of this function."""
+        """Return the statements of this function; *watched* says it might recur."""
         head, statements = self.block(place, lambda: self.statements(body))
+        if not self.repeats:
+            # Whoever calls it has a loop or an entry that looks at the steps.
+            head = [part for part in head if not isinstance(part, ast.If)]
         return [
             *head,
             *_gathered(parameters, place),
-            *self._guarded(statements or [ast.Pass(**place)], place),
+            *self._guarded(statements or [ast.Pass(**place)], place, watched=watched),
         ]
 
-    def _guarded(self, body: list[ast.stmt], place: At) -> list[ast.stmt]:
+    def _guarded(
+        self, body: list[ast.stmt], place: At, *, watched: bool
+    ) -> list[ast.stmt]:
         """Return *body* with the flag and the locks of the function around it."""
         before: list[ast.stmt] = []
         after: list[ast.stmt] = []
@@ -271,13 +285,13 @@ class Statements(Expressions):
             after.append(
                 ast.If(py.load(LOCKS, place), [ast.Expr(unlock, **place)], [], **place)
             )
-        if self.calls and self.name != TOPLEVEL:
+        if watched:
             flag = self.unit.flag()
             before = [*self._enter(flag, place), *before]
             after.append(py.assign(flag, py.constant(False, place), place))
-            if self.unit.deep:
-                leave = py.metered("!leave", [], place)
-                after.append(ast.Expr(leave, **place))
+        if self.unit.deep and self.repeats:
+            before.insert(0, ast.Expr(py.metered("!enter", [], place), **place))
+            after.append(ast.Expr(py.metered("!leave", [], place), **place))
         if not after:
             return body
         return [*before, ast.Try(body, [], [], after, **place)]
@@ -285,13 +299,11 @@ class Statements(Expressions):
     def _enter(self, flag: str, place: At) -> list[ast.stmt]:
         name = py.constant(self.name.partition("!")[0], place)
         recursive = ast.Expr(py.call("!recursive", [name], place), **place)
-        statements: list[ast.stmt] = [
+        return [
             ast.Global([flag], **place),
             ast.If(py.load(flag, place), [recursive], [], **place),
+            py.assign(flag, py.constant(True, place), place),
         ]
-        if self.unit.deep:
-            statements.append(ast.Expr(py.metered("!enter", [], place), **place))
-        return [*statements, py.assign(flag, py.constant(True, place), place)]
 
     _STATEMENTS: ClassVar[dict[type, Callable[..., None]]] = {
         syntax.ExprStmt: _expr_stmt,
@@ -367,9 +379,10 @@ def generate(
             passes our own limits but not Python's.
     """
     unit = Unit(file, universe, modules, deep=deep)
-    emitter = Statements(unit, TOPLEVEL)
+    kinds = Kinds(file.body, [], None, unit.builtin_name)
+    emitter = Statements(unit, TOPLEVEL, kinds)
     place = at(Pos(1, 1))
-    body = emitter.body(file.body, [], place)
+    body = emitter.body(file.body, [], place, watched=False)
     if global_names:
         body.insert(0, ast.Global([f"{name}!" for name in global_names], **place))
     top = ast.FunctionDef(

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from starflow_service.starlark import pysyntax as py
 from starflow_service.starlark import syntax
@@ -11,11 +11,14 @@ from starflow_service.starlark.binding import (
     python_signature,
     script_signature,
 )
-from starflow_service.starlark.codegen_scope import Emitter
+from starflow_service.starlark.codegen_ops import Operators, is_simple
+from starflow_service.starlark.codegen_scope import CONSTANTS, Operand
+from starflow_service.starlark.kinds import STR
 from starflow_service.starlark.pysyntax import At, at
 from starflow_service.starlark.syntax import Argument, Expr, Parameter, Pos
 from starflow_service.starlark.trace import METER
-from starflow_service.starlark.values import Builtin, Module
+from starflow_service.starlark.values import Builtin
+from starflow_service.starlark.walk import walk
 
 # What small objects cost in bytes, found by weighing what they keep alive.  A number
 # costs nothing when it is made: the slot of the container that keeps it pays for it.
@@ -25,40 +28,7 @@ SLOT_BYTES = 40
 COMPREHENSION_BYTES = 120
 METHOD_BYTES = 80
 
-BINARY = {
-    "+": "!add",
-    "-": "!sub",
-    "*": "!mul",
-    "/": "!truediv",
-    "//": "!floordiv",
-    "%": "!mod",
-    "&": "!and",
-    "|": "!or",
-    "^": "!xor",
-    "<<": "!lshift",
-    ">>": "!rshift",
-    "==": "!eq",
-    "!=": "!ne",
-    "<": "!lt",
-    "<=": "!le",
-    ">": "!gt",
-    ">=": "!ge",
-    "in": "!contains",
-    "not in": "!not_contains",
-}
-UNARY = {"-": "!neg", "+": "!pos", "~": "!invert"}
-CONSTANTS = {"None": None, "True": True, "False": False}
-
-
-def dotted(node: Expr) -> str | None:
-    """Return the path of a chain of dots on a name of the host, else None."""
-    names: list[str] = []
-    while type(node) is syntax.Dot:
-        names.append(node.name)
-        node = node.operand
-    if type(node) is not syntax.Name or node.scope != "host":
-        return None
-    return ".".join([node.name, *reversed(names)])
+UNARY = {"+": "!pos", "~": "!invert"}
 
 
 def variable(name: syntax.Name) -> str:
@@ -68,37 +38,10 @@ def variable(name: syntax.Name) -> str:
 
 def may_run_code(node: Expr) -> bool:
     """Tell whether evaluating *node* may call something, and so have an effect."""
-    if type(node) in (syntax.Call, syntax.Comprehension):
-        return True
-    return any(may_run_code(child) for child in syntax_children(node))
+    return any(type(inner) is syntax.Call for inner in walk(node))
 
 
-def syntax_children(node: Expr) -> list[Expr]:
-    """Return the expressions that *node* evaluates, lambdas' bodies excluded."""
-    match node:
-        case syntax.ListExpr(items=items) | syntax.TupleExpr(items=items):
-            return list(items)
-        case syntax.DictExpr(entries=entries):
-            return [part for entry in entries for part in (entry.key, entry.value)]
-        case syntax.Paren(inner=inner):
-            return [inner]
-        case syntax.Unary(operand=operand) | syntax.Dot(operand=operand):
-            return [operand]
-        case syntax.Binary(left=left, right=right):
-            return [left, right]
-        case syntax.Conditional(test=test, yes=yes, no=no):
-            return [test, yes, no]
-        case syntax.Index(operand=operand, index=index):
-            return [operand, index]
-        case syntax.Slice(operand=operand, lo=lo, hi=hi, step=step):
-            return [operand, *(part for part in (lo, hi, step) if part is not None)]
-        case syntax.Lambda(parameters=parameters):
-            return [p.default for p in parameters if p.default is not None]
-        case _:
-            return []
-
-
-class Expressions(Emitter):
+class Expressions(Operators):
     """
     Compiles expressions.
 
@@ -130,6 +73,7 @@ class Expressions(Emitter):
     def function(
         self,
         name: str,
+        node: syntax.Def | syntax.Lambda,
         parameters: Sequence[Parameter],
         body: Sequence[syntax.Stmt],
         pos: Pos,
@@ -180,17 +124,18 @@ class Expressions(Emitter):
             return ast.UnaryOp(ast.Not(), operand, **place)
         if isinstance(operand, ast.Constant) and type(operand.value) in (int, float):
             value = cast(int, operand.value)
-            return py.constant(-value, place) if node.op == "-" else operand
+            if node.op != "~":
+                return py.constant(-value if node.op == "-" else value, place)
+        if node.op == "-":
+            return self.negation(operand, self.kinds.of(node.operand), place)
         return py.metered(UNARY[node.op], [operand], place)
 
     def _binary(self, node: syntax.Binary, place: At) -> ast.expr:
         if node.op in ("and", "or"):
             return self._logical(node, place)
-        return self.operation(node.op, self.operands([node.left, node.right]), place)
-
-    def operation(self, op: str, operands: list[ast.expr], place: At) -> ast.expr:
-        """Return `left op right` of two compiled operands."""
-        return py.metered(BINARY[op], operands, place)
+        operands = self.operands([node.left, node.right])
+        kinds = (self.kinds.of(node.left), self.kinds.of(node.right))
+        return self.operation(node.op, operands, kinds, place)
 
     def _logical(self, node: syntax.Binary, place: At) -> ast.expr:
         left = self.expr(node.left)
@@ -233,7 +178,7 @@ class Expressions(Emitter):
     # Selection
 
     def _dot(self, node: syntax.Dot, place: At) -> ast.expr:
-        constant = self.known(node)
+        constant = self.unit.known(node)
         if constant is not None:
             return py.load(constant[0], place)
         self.cost.bytes += METHOD_BYTES
@@ -241,8 +186,55 @@ class Expressions(Emitter):
         return py.metered("!attr", [operand, py.constant(node.name, place)], place)
 
     def _index(self, node: syntax.Index, place: At) -> ast.expr:
-        operands = self.operands([node.operand, node.index])
-        return py.metered("!index", operands, place)
+        owner, index = self.operands([node.operand, node.index])
+        return self.element(owner, index, node, place)
+
+    def element(
+        self, owner: ast.expr, index: ast.expr, node: syntax.Index, place: At
+    ) -> ast.expr:
+        """
+        Return `owner[index]`, inline if the owner is an ordinary list or dict.
+
+        Neither needs a look at the index first: when it is not there, the thread
+        does the operation once more, for its words.
+        """
+        kind = self.kinds.of(node.index)
+        keyed = kind is STR
+        if not keyed and kind.tag != "int":
+            return self._element_of_either(owner, index, node, place)
+        if not is_simple(index):
+            # It would be evaluated in both branches, so it would be written twice.
+            return py.metered("!index", [owner, index], place)
+        once = again = owner
+        if not is_simple(owner):
+            name = self.temporary()
+            once, again = py.walrus(name, owner, place), py.load(name, place)
+        self.unit.reads[node.pos] = (cast(Operand, again), cast(Operand, index))
+        test = py.same_type(once, ["!Dict" if keyed else "!List"], place)
+        helped = py.metered("!index", [again, index], place)
+        return ast.IfExp(test, py.subscript(again, index, place), helped, **place)
+
+    def _element_of_either(
+        self, owner: ast.expr, index: ast.expr, node: syntax.Index, place: At
+    ) -> ast.expr:
+        """Return `owner[index]` for an index that may be a number or a string."""
+        if not is_simple(owner) or not is_simple(index):
+            return py.metered("!index", [owner, index], place)
+        self.unit.reads[node.pos] = (cast(Operand, owner), cast(Operand, index))
+        tests: list[ast.expr] = [
+            ast.BoolOp(
+                ast.And(),
+                [
+                    py.same_type(owner, [container], place),
+                    py.same_type(index, [kind], place),
+                ],
+                **place,
+            )
+            for container, kind in (("!List", "!int"), ("!Dict", "!str"))
+        ]
+        test = ast.BoolOp(ast.Or(), tests, **place)
+        helped = py.metered("!index", [owner, index], place)
+        return ast.IfExp(test, py.subscript(owner, index, place), helped, **place)
 
     def _slice(self, node: syntax.Slice, place: At) -> ast.expr:
         parts = (node.lo, node.hi, node.step)
@@ -254,38 +246,11 @@ class Expressions(Emitter):
         ]
         return py.metered("!slice", [operand, *bounds], place)
 
-    def known(self, node: Expr) -> tuple[str, Any] | None:
-        """
-        Return the name and the value of what is the same in every run, else None.
-
-        That is a function of the host, a built-in, or a member of a loaded module.
-        """
-        if type(node) is syntax.Name:
-            if node.scope == "universal" and node.name not in CONSTANTS:
-                value = self.unit.universe[node.name]
-                return self.unit.constant(f"u!{node.name}", value), value
-            if node.scope == "global" and node.name in self.unit.loaded:
-                value = self.unit.loaded[node.name]
-                return self.unit.constant(f"m!{node.name}", value), value
-        if type(node) is not syntax.Dot:
-            return None
-        path = dotted(node)
-        if path is not None:
-            name = self.unit.host_function(path)
-            return name, self.unit.constants[name]
-        owner = self.known(node.operand)
-        if owner is None or type(owner[1]) is not Module:
-            return None
-        name, module = owner
-        if node.name not in module.members:
-            return None
-        value = module.members[node.name]
-        return self.unit.constant(f"{name}.{node.name}", value), value
-
     # Calls
 
     def _call(self, node: syntax.Call, place: At) -> ast.expr:
-        self.calls = True
+        if self.unit.calls.runs_script(node):
+            self.repeats = True
         kinds = {argument.kind for argument in node.arguments}
         if "star" in kinds or "starstar" in kinds:
             return self._open_call(node, place)
@@ -294,7 +259,7 @@ class Expressions(Emitter):
         if native is not None:
             name, first = native
             return _native(name, first, node.arguments, self.operands(values), place)
-        if type(node.function) is syntax.Dot and self.known(node.function) is None:
+        if type(node.function) is syntax.Dot and self.unit.known(node.function) is None:
             return self._method_call(node, node.function, place)
         function, *arguments = self.operands([node.function, *values])
         packed = _pack(node.arguments, arguments, place)
@@ -311,7 +276,7 @@ class Expressions(Emitter):
             if target is not None:
                 fits = call_fits(script_signature(target.parameters), node)
                 return (variable(function), []) if fits else None
-        known = self.known(function)
+        known = self.unit.known(function)
         if known is None or type(known[1]) is not Builtin:
             return None
         name, builtin = known
@@ -346,7 +311,7 @@ class Expressions(Emitter):
         function, arguments = compiled[0], compiled[1 : 1 + len(plain)]
         rest = iter(compiled[1 + len(plain) :])
         star, starstar = (
-            next(rest) if kind in opened else py.constant(None, place)
+            next(rest) if kind in opened else py.load("!absent", place)
             for kind in ("star", "starstar")
         )
         packed = _pack(plain, arguments, place)
@@ -360,7 +325,7 @@ class Expressions(Emitter):
         name = f"lambda!{self.unit.functions}"
         result = syntax.Return(node.body.start, node.body.start, node.body)
         ordered = self.ordered
-        definition = self.function(name, node.parameters, [result], node.start)
+        definition = self.function(name, node, node.parameters, [result], node.start)
         if any(p.default is not None for p in node.parameters):
             self.emit(definition)
         else:

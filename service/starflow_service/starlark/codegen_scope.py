@@ -1,8 +1,8 @@
 """What the code generator knows while it compiles: the file, and one function of it.
 
 Names.  Whatever a script can spell stands for itself as a local variable; every other
-name that occurs in compiled code contains a "!", so that nothing a script says can reach
-it:
+name that occurs in compiled code contains a "!", so that nothing a script says can
+reach it:
 
     x!              the script's global variable x
     lambda!3        a lambda; `trace` cuts the name at the "!"
@@ -21,16 +21,23 @@ import ast
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from starflow_service.starlark import pysyntax as py
+from starflow_service.starlark.callgraph import CallGraph
+from starflow_service.starlark.kinds import Kinds
 from starflow_service.starlark.pysyntax import At
-from starflow_service.starlark.syntax import Def, File, Load
+from starflow_service.starlark.syntax import Def, Dot, Expr, File, Load, Name, Pos
 from starflow_service.starlark.values import Builtin, HostFunction, Module
 
 # More functions than this could call each other deeper than `Limits.max_call_depth`
 # without any of them being called recursively, so their depth is counted.
 UNCOUNTED_FUNCTIONS_MAX = 100
+
+CONSTANTS = {"None": None, "True": True, "False": False}
+
+# What a compiled operand can be when it is used twice: a literal or a variable.
+Operand: TypeAlias = ast.Name | ast.Constant
 
 
 class Unit:
@@ -48,6 +55,8 @@ class Unit:
         self.deep = deep
         # Names that the program adds to its `__builtins__`.
         self.constants: dict[str, Any] = {}
+        # Where compiled code reads an element inline: the owner and the index.
+        self.reads: dict[Pos, tuple[Operand, Operand]] = {}
         # Global variables of a run that say which functions are running.
         self.flags: list[str] = []
         self.functions = 0
@@ -58,6 +67,9 @@ class Unit:
             if type(load) is Load
             for binding in load.bindings
         }
+        # The kinds of the globals; every global is assigned once.
+        self.globals = Kinds(file.body, [], None, self.builtin_name).variables
+        self.calls = CallGraph(file.body, self.defs, self.builtin_name)
 
     def constant(self, name: str, value: Any) -> str:
         """Add a constant to the program and return its name."""
@@ -69,13 +81,63 @@ class Unit:
         self.flags.append(f"!on{len(self.flags)}")
         return self.flags[-1]
 
-    def host_function(self, path: str) -> str:
-        """Return the name of the host's function *path*."""
-        return self.constant(f"h!{path}", HostFunction(path))
+    def known(self, node: Expr) -> tuple[str, Any] | None:
+        """
+        Return the name and the value of what is the same in every run, else None.
+
+        That is a function of the host, a built-in, or a member of a loaded module.
+        """
+        if type(node) is Name:
+            return self._known_name(node)
+        if type(node) is not Dot:
+            return None
+        path = dotted(node)
+        if path is not None:
+            value = HostFunction(path)
+            return self.constant(f"h!{path}", value), value
+        owner = self.known(node.operand)
+        if owner is None or type(owner[1]) is not Module:
+            return None
+        name, module = owner
+        if node.name not in module.members:
+            return None
+        value = module.members[node.name]
+        return self.constant(f"{name}.{node.name}", value), value
+
+    def _known_name(self, node: Name) -> tuple[str, Any] | None:
+        if node.scope == "universal" and node.name not in CONSTANTS:
+            value = self.universe[node.name]
+            return self.constant(f"u!{node.name}", value), value
+        if node.scope == "global" and node.name in self.loaded:
+            value = self.loaded[node.name]
+            return self.constant(f"m!{node.name}", value), value
+        return None
+
+    def builtin_name(self, node: Expr) -> str | None:
+        """
+        Return the name of the built-in that *node* surely is, else None.
+
+        Those of modules are named differently from those that need no load.
+        """
+        known = self.known(node)
+        if known is None or type(known[1]) not in (Builtin, HostFunction):
+            return None
+        return known[0].removeprefix("u!")
 
     def inner(self, name: str, builtin: Builtin) -> str:
         """Return the name of the Python function inside a built-in."""
         return self.constant(f"f!{name}", builtin.fn)
+
+
+def dotted(node: Expr) -> str | None:
+    """Return the path of a chain of dots on a name of the host, else None."""
+    names: list[str] = []
+    while type(node) is Dot:
+        names.append(node.name)
+        node = node.operand
+    if type(node) is not Name or node.scope != "host":
+        return None
+    return ".".join([node.name, *reversed(names)])
 
 
 def member(modules: Mapping[str, Module], module: str, exported: str) -> Any:
@@ -110,13 +172,15 @@ class Emitter:
 
     unit: Unit
     name: str
+    kinds: Kinds
     out: list[ast.stmt] = field(default_factory=list)
     cost: Cost = field(default_factory=Cost)
     ordered: int = 0
     temporaries: int = 0
-    # Whether the function locks what it iterates over, and whether it calls anything.
+    # Whether the function locks what it iterates over, and whether it can run for
+    # longer than its own text: it has loops, or calls functions of the script.
     locks: bool = False
-    calls: bool = False
+    repeats: bool = False
 
     def emit(self, *statements: ast.stmt) -> None:
         """Add statements whose order matters."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starflow_service.starlark.binding import script_signature
 from starflow_service.starlark.builtins import MODULES, UNIVERSE
 from starflow_service.starlark.codegen import generate
-from starflow_service.starlark.codegen_scope import UNCOUNTED_FUNCTIONS_MAX
+from starflow_service.starlark.codegen_scope import UNCOUNTED_FUNCTIONS_MAX, Operand
 from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
 from starflow_service.starlark.parser import parse
 from starflow_service.starlark.resolver import Resolution, resolve
@@ -28,7 +28,8 @@ class Program:
     What a script means, apart from any run of it.
 
     `functions` are the dotted names of the host's functions that it mentions, each with
-    its first place.
+    its first place.  `reads` says which variables compiled code indexes inline, and
+    where, for the messages of those that fail.
     """
 
     filename: str
@@ -36,6 +37,7 @@ class Program:
     builtins: Mapping[str, Any]
     flags: tuple[str, ...]
     global_names: tuple[str, ...]
+    reads: Mapping[Pos, tuple[Operand, Operand]]
     functions: Mapping[str, Pos]
     warnings: tuple[Diagnostic, ...]
 
@@ -78,6 +80,7 @@ def compile_program(source: str, *, filename: str = "script.star") -> Program:
         builtins={**OPERATIONS, **unit.constants},
         flags=tuple(unit.flags),
         global_names=tuple(f"{name}!" for name in resolution.globals),
+        reads=unit.reads,
         functions=resolution.functions,
         warnings=tuple(resolution.warnings),
     )

@@ -84,6 +84,11 @@ def list_of(items: Sequence[ast.expr], place: At) -> ast.expr:
     return ast.List(list(items), _LOAD, **place)
 
 
+def subscript(value: ast.expr, index: ast.expr, place: At) -> ast.expr:
+    """Return `value[index]`."""
+    return ast.Subscript(value, index, _LOAD, **place)
+
+
 def same_type(value: ast.expr, types: Sequence[str], place: At) -> ast.expr:
     """Return `type(value) is A`, or `type(value) is A is B`, of names of types."""
     test: ast.expr = call("!type", [value], place)

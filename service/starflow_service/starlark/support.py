@@ -1,12 +1,12 @@
 """The operations that compiled code calls, by the names it calls them by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from starflow_service.starlark import ops
 from starflow_service.starlark.errors import EvalError, LimitError
-from starflow_service.starlark.values import Dict, List, type_name
+from starflow_service.starlark.values import MISSING, Dict, List
 
 if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
@@ -54,13 +54,6 @@ def kwargs(m: "Meter", items: dict[str, Any]) -> Dict:
     return ops.make_dict(m, list(items.items()))
 
 
-def call_method(
-    m: "Meter", x: Any, name: str, positional: tuple[Any, ...], named: dict[str, Any]
-) -> Any:
-    """Call `x.name(...)`."""
-    return ops.call(m, ops.attr(m, x, name), positional, named)
-
-
 def call_open(
     m: "Meter",
     function: Any,
@@ -69,41 +62,18 @@ def call_open(
     star: Any,
     starstar: Any,
 ) -> Any:
-    """Call a function with `*star` and `**starstar`; None stands for an absent one."""
-    if star is not None:
-        positional = (*positional, *_spread(m, star))
-    if starstar is not None:
-        named = _merge(m, named, starstar)
+    """Call a function with `*star` and `**starstar`; an absent one is `MISSING`."""
+    if star is not MISSING:
+        positional = (*positional, *ops.spread_args(m, star))
+    if starstar is not MISSING:
+        more = ops.spread_kwargs(m, starstar)
+        repeated = next((name for name in more if name in named), None)
+        if repeated is not None:
+            raise EvalError(
+                f'got multiple values for keyword argument "{repeated[:80]}"'
+            )
+        named = {**named, **more}
     return ops.call(m, function, positional, named)
-
-
-def _spread(m: "Meter", star: Any) -> Sequence[Any]:
-    try:
-        elements = ops.begin_iteration(m, star)
-    except EvalError:
-        kind = type_name(star)
-        raise EvalError(f"argument after * must be iterable, not {kind}") from None
-    try:
-        items = list(elements)
-    finally:
-        ops.end_iteration(star)
-    m.charge(ARGUMENT_BYTES * len(items))
-    return items
-
-
-def _merge(m: "Meter", named: Mapping[str, Any], starstar: Any) -> dict[str, Any]:
-    if not isinstance(starstar, Dict):
-        kind = type_name(starstar)
-        raise EvalError(f"argument after ** must be a mapping, not {kind}")
-    m.charge(KEYWORD_BYTES * len(starstar))
-    result = dict(named)
-    for key, value in starstar.items():
-        if type(key) is not str:
-            raise EvalError("keywords must be strings")
-        if key in result:
-            raise EvalError(f"got multiple values for keyword argument {key!r}")
-        result[key] = value
-    return result
 
 
 def recursive(name: str) -> NoReturn:
@@ -159,7 +129,7 @@ OPERATIONS: Mapping[str, Any] = {
     "!make_list": ops.make_list,
     "!make_dict": ops.make_dict,
     "!call": ops.call,
-    "!call_method": call_method,
+    "!call_method": ops.call_method,
     "!call_open": call_open,
     "!begin": begin,
     "!end": end,
@@ -171,6 +141,7 @@ OPERATIONS: Mapping[str, Any] = {
     "!enter": enter,
     "!leave": leave,
     "!none": {},
+    "!absent": MISSING,
     "!type": type,
     "!int": int,
     "!float": float,

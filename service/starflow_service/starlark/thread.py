@@ -13,14 +13,17 @@ The rules that keep greenlets safe beside an event loop:
   holds the `Thread`.
 """
 
+import ast
 import dis
 import sys
 from collections.abc import Callable
-from types import FunctionType, TracebackType
+from types import FrameType, FunctionType, TracebackType
 from typing import Any
 
 from greenlet import getcurrent, greenlet
 
+from starflow_service.starlark import ops
+from starflow_service.starlark.codegen_scope import Operand
 from starflow_service.starlark.errors import (
     Abort,
     EvalError,
@@ -34,7 +37,12 @@ from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
 from starflow_service.starlark.meter import Meter
 from starflow_service.starlark.outcomes import Aborted, Failed, Outcome, Returned
 from starflow_service.starlark.program import MAIN, Program
-from starflow_service.starlark.trace import error_stack, is_script, live_stack
+from starflow_service.starlark.trace import (
+    error_stack,
+    is_script,
+    live_stack,
+    position,
+)
 from starflow_service.starlark.values import freeze
 
 # Calls nest up to `Limits.max_call_depth`, each with a few frames of ours between two
@@ -150,7 +158,7 @@ def run_program(
         message = "script needs more memory than there is"
         return Aborted(LimitError("memory", message))
     except Exception as error:
-        return _unforeseen(error)
+        return _unforeseen(program, m, error)
 
 
 def _run(
@@ -160,7 +168,9 @@ def _run(
     FunctionType(program.code, variables)()
     for name in program.global_names:
         freeze(variables.get(name))
-    return variables[MAIN](Context(), input_value_factory(m))
+    result = variables[MAIN](Context(), input_value_factory(m))
+    m.host.finish(m, result)
+    return result
 
 
 def _traced(error: Any) -> Any:
@@ -170,24 +180,56 @@ def _traced(error: Any) -> Any:
     return error
 
 
-def _unforeseen(error: Exception) -> Outcome:
+def _unforeseen(program: Program, m: Meter, error: Exception) -> Outcome:
     """
     Translate an error of Python's by where it was raised, never by its text.
 
-    Compiled code reads variables natively, and only that is the script's own error.
+    Compiled code reads variables and elements natively, and only these errors are the
+    script's own.
     """
     innermost = error.__traceback__
     while innermost is not None and innermost.tb_next is not None:
         innermost = innermost.tb_next
     stack = error_stack(error.__traceback__)
-    if isinstance(error, NameError) and innermost and is_script(innermost.tb_frame):
-        unset = EvalError(_unset_variable(innermost))
-        unset.stack = stack
-        return Failed(unset)
+    if innermost is not None and is_script(innermost.tb_frame):
+        try:
+            _explain(program, m, error, innermost)
+        except EvalError as explained:
+            explained.stack = stack
+            explained.__traceback__ = explained.__context__ = None
+            return Failed(explained)
     internal = InternalError("internal error of the interpreter")
     internal.stack = stack
     internal.__cause__ = error
     return Aborted(internal)
+
+
+def _explain(
+    program: Program, m: Meter, error: Exception, where: TracebackType
+) -> None:
+    """
+    Raise what the script did wrong, if *error* is the script's.
+
+    Raises:
+        EvalError: with the words of the language.
+    """
+    frame = where.tb_frame
+    if isinstance(error, NameError):
+        raise EvalError(_unset_variable(where))
+    if isinstance(error, IndexError | KeyError):
+        read = program.reads.get(position(frame.f_code, where.tb_lasti))
+        if read is not None:
+            owner, index = (_value(operand, frame) for operand in read)
+            ops.index(m, owner, index)
+
+
+def _value(operand: Operand, frame: FrameType) -> Any:
+    if isinstance(operand, ast.Constant):
+        return operand.value
+    variables = frame.f_locals
+    if operand.id in variables:
+        return variables[operand.id]
+    return frame.f_globals[operand.id]
 
 
 def _unset_variable(traceback: TracebackType) -> str:
