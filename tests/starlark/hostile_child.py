@@ -11,8 +11,8 @@ import sys
 from starflow_service.starlark import (
     Aborted,
     Failed,
-    Limits,
     LimitError,
+    Limits,
     Outcome,
     Returned,
     ScriptSyntaxError,

@@ -22,6 +22,7 @@ from starflow_service.starlark import (
     Thread,
     compile_program,
 )
+from starflow_service.starlark.values import Dict
 from tests.starlark.scripted_host import ScriptedHost
 
 TESTDATA = Path(__file__).parent / "testdata"
@@ -62,7 +63,7 @@ def chunks() -> Iterator[Chunk]:
 
 def run(source: str, *, waits: bool) -> Outcome:
     table = {
-        "test.PingPong": lambda req: {"message": "pong"},
+        "test.PingPong": lambda req: Dict({"message": "pong"}),
         "deep.er.name": lambda req: req,
     }
     program = compile_program(source)

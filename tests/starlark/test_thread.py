@@ -11,7 +11,6 @@ from starflow_service.starlark import (
     EvalError,
     Failed,
     InternalError,
-    Killed,
     LimitError,
     Limits,
     Meter,

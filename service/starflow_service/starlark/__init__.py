@@ -1,8 +1,8 @@
 """Starlark: the language of scripts, compiled to Python and metered.
 
 `compile_program` makes a `Program` of a text; a `Thread` runs it, asks its `Host` for
-everything it cannot know, and says by an `Outcome` why it stopped.  The package is pure:
-it neither waits nor looks at the world.
+everything it cannot know, and says by an `Outcome` why it stopped.  The package is
+pure: it neither waits nor looks at the world.
 """
 
 from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
