@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from starflow_service.starlark.arguments import INT64_MAX, INT64_MIN
+from starflow_service.starlark.arguments import INT64_MAX, INT64_MIN, check_place
 from starflow_service.starlark.caps import new_elements, new_text
 from starflow_service.starlark.compare import DICTS, LISTS, dict_key
 from starflow_service.starlark.errors import EvalError
@@ -102,21 +102,12 @@ def slice_(m: "Meter", x: Any, lo: Any = None, hi: Any = None, step: Any = None)
 
 
 def _slice(m: "Meter", lo: Any, hi: Any, step: Any) -> slice:
-    _check_place(m, "start index", lo)
-    _check_place(m, "end index", hi)
-    _check_place(m, "slice step", step)
+    check_place(m, "invalid start index", lo)
+    check_place(m, "invalid end index", hi)
+    check_place(m, "invalid slice step", step)
     if step == 0:
         raise EvalError("zero is not a valid slice step")
     return slice(lo, hi, step)
-
-
-def _check_place(m: "Meter", what: str, x: Any) -> None:
-    if x is None:
-        return
-    if type(x) is not int:
-        raise EvalError(f"invalid {what}: got {type_name(x)}, want int")
-    if not INT64_MIN <= x <= INT64_MAX:
-        raise EvalError(f"invalid {what}: {brief(m, x)} out of range")
 
 
 # Attributes

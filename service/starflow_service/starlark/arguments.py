@@ -55,24 +55,31 @@ def want_iterable(m: "Meter", name: str, place: int | str, x: Any) -> Sequence[A
     return items
 
 
-def position(m: "Meter", what: str, x: Any, length: int, absent: int) -> int:
+def check_place(m: "Meter", what: str, x: Any) -> None:
     """
-    Return index *x* of a slice as a place from 0 to *length*; None is *absent*.
+    Refuse what is neither None nor an integer of at most 64 bits.
 
     Raises:
-        EvalError: it is no integer, or has more than 64 bits.
+        EvalError: it begins with *what*.
     """
     if x is None:
-        return absent
+        return
     if type(x) is not int:
-        raise EvalError(f"invalid {what}: got {type_name(x)}, want int")
+        raise EvalError(f"{what}: got {type_name(x)}, want int")
     if not INT64_MIN <= x <= INT64_MAX:
-        raise EvalError(f"invalid {what}: {brief(m, x)} out of range")
-    return max(0, x + length) if x < 0 else min(x, length)
+        raise EvalError(f"{what}: {brief(m, x)} out of range")
+
+
+def _place(m: "Meter", what: str, x: Any, length: int, absent: int) -> int:
+    check_place(m, what, x)
+    if x is None:
+        return absent
+    place: int = x
+    return max(0, place + length) if place < 0 else min(place, length)
 
 
 def window(m: "Meter", name: str, start: Any, end: Any, length: int) -> tuple[int, int]:
     """Return the part of a sequence that `start` and `end` arguments select."""
-    low = position(m, "start index", start, length, 0) if start is not None else 0
-    high = position(m, "end index", end, length, length)
+    low = _place(m, f"{name}: invalid start index", start, length, 0)
+    high = _place(m, f"{name}: invalid end index", end, length, length)
     return low, max(low, high)

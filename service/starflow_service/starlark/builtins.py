@@ -191,7 +191,7 @@ def _range(m: "Meter", start: Any, stop: Any = MISSING, step: Any = 1, /) -> ran
     if stride == 0:
         raise EvalError("range: step argument must not be zero")
     # A range whose length Python cannot say would fail wherever it is used.
-    if abs(last - first) // abs(stride) >= INT64_MAX:
+    if (last - first - (1 if stride > 0 else -1)) // stride >= INT64_MAX:
         raise EvalError("range: too many numbers")
     return range(first, last, stride)
 

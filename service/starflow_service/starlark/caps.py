@@ -1,8 +1,9 @@
 """The caps on single values, and the price of making one.
 
 A value over its cap is a limit, not the script's error, so that no script can hold it.
-The code generator charges for every small object where it is made; what is charged here
-is the part that grows with the script's data.
+The code generator charges for what it makes itself, and for calls; everything that an
+operation makes is charged here.  Small objects are only taken off the budget: the next
+tick looks at it, and until then not many can be made.
 """
 
 from typing import TYPE_CHECKING, NoReturn
@@ -21,6 +22,12 @@ CHEAP = 64
 CHUNK = 1_000
 # Bytes of one entry of a dict, its share of the table included.
 ENTRY = 120
+# Bytes of one element of a list with the number that it may be the only one to hold:
+# numbers cost nothing where they are made, for most are gone with the next.
+SLOT = 40
+# Bytes of a list, dict or string without its elements, and of a dict's table at least.
+HEADER = 64
+TABLE = 200
 
 
 def text_bytes(text: str) -> int:
@@ -39,7 +46,9 @@ def new_text(m: "Meter", length: int, *parts: str) -> None:
         refuse_text(m)
     if length > CHEAP:
         wide = any(not part.isascii() for part in parts)
-        m.charge(4 * length if wide else length)
+        m.charge(HEADER + (4 * length if wide else length))
+    else:
+        m.bytes -= HEADER + length
 
 
 def refuse_text(m: "Meter") -> NoReturn:
@@ -58,7 +67,9 @@ def new_elements(m: "Meter", count: int, bytes_each: int = 8) -> None:
     if count > m.limits.max_elements:
         refuse_elements(m)
     if count > 8:
-        m.charge(count * bytes_each)
+        m.charge(HEADER + count * bytes_each)
+    else:
+        m.bytes -= HEADER + count * bytes_each
 
 
 def refuse_elements(m: "Meter") -> NoReturn:

@@ -23,9 +23,7 @@ class Zone:
             return self.name
         minutes = abs(self.offset) // 60
         sign = "-" if self.offset < 0 else "+"
-        if minutes % 60:
-            return f"{sign}{minutes // 60:02d}{minutes % 60:02d}"
-        return f"{sign}{minutes // 60:02d}"
+        return f"{sign}{minutes // 60:02d}{minutes % 60:02d}"
 
 
 UTC = Zone(0, "UTC")

@@ -174,21 +174,22 @@ def _is_valid_timezone(m: "Meter", loc: Any, /) -> bool:
     return is_zone(want_str("is_valid_timezone", 1, loc))
 
 
-TIME = Module(
-    "time",
-    {
-        "from_timestamp": Builtin("from_timestamp", _from_timestamp),
-        "hour": Duration(HOUR),
-        "is_valid_timezone": Builtin("is_valid_timezone", _is_valid_timezone),
-        "microsecond": Duration(MICROSECOND),
-        "millisecond": Duration(MILLISECOND),
-        "minute": Duration(MINUTE),
-        "nanosecond": Duration(1),
-        "now": Builtin("time.now", _now),
-        "parse_duration": Builtin("parse_duration", _parse_duration),
-        "parse_time": Builtin("parse_time", _parse_time),
-        "second": Duration(SECOND),
-        "sleep": Builtin("time.sleep", _sleep),
-        "time": Builtin("time", _time),
-    },
-)
+_TIME = Builtin("time", _time)
+_MEMBERS = {
+    "from_timestamp": Builtin("from_timestamp", _from_timestamp),
+    "hour": Duration(HOUR),
+    "is_valid_timezone": Builtin("is_valid_timezone", _is_valid_timezone),
+    "microsecond": Duration(MICROSECOND),
+    "millisecond": Duration(MILLISECOND),
+    "minute": Duration(MINUTE),
+    "nanosecond": Duration(1),
+    "now": Builtin("time.now", _now),
+    "parse_duration": Builtin("parse_duration", _parse_duration),
+    "parse_time": Builtin("parse_time", _parse_time),
+    "second": Duration(SECOND),
+    "sleep": Builtin("time.sleep", _sleep),
+    "time": _TIME,
+}
+# `load("time", "time")` may mean the function or the module.  It gets both.
+_TIME.members = _MEMBERS
+TIME = Module("time", _MEMBERS)

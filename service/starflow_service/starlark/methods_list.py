@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starflow_service.starlark.arguments import want_int, want_iterable, window
-from starflow_service.starlark.caps import CHUNK, new_elements, refuse_elements
+from starflow_service.starlark.caps import CHUNK, SLOT, new_elements, refuse_elements
 from starflow_service.starlark.compare import eq
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.iteration import check_mutable
@@ -20,6 +20,7 @@ def _append(m: "Meter", x: List, item: Any, /) -> None:
         check_mutable(x, "append: cannot append to")
     if len(x) >= m.limits.max_elements:
         refuse_elements(m)
+    m.bytes -= SLOT
     list.append(x, item)
 
 
@@ -52,6 +53,7 @@ def _insert(m: "Meter", x: List, place: Any, item: Any, /) -> None:
     at = want_int(m, "insert", 1, place)
     if len(x) >= m.limits.max_elements:
         refuse_elements(m)
+    m.bytes -= SLOT
     m.work(len(x) >> 8)
     list.insert(x, at, item)
 

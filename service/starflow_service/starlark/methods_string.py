@@ -63,6 +63,11 @@ class Elems(Value):
     def size(self) -> int:
         return len(self.source)
 
+    def index(self, m: "Meter", i: Any) -> Any:
+        if type(i) is not int or not -len(self.source) <= i < len(self.source):
+            return MISSING
+        return ord(self.source[i]) if self.ordinals else self.source[i]
+
     def equals(self, other: Any) -> bool:
         return self.name == other.name and bool(self.source == other.source)
 

@@ -9,7 +9,7 @@ The names that compiled code uses are all here; some live in modules of their ow
 
 from collections.abc import Callable
 from math import floor, fmod, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from starflow_service.starlark.access import (
     attr,
@@ -26,7 +26,9 @@ from starflow_service.starlark.calls import (
 )
 from starflow_service.starlark.caps import (
     ENTRY,
+    SLOT,
     SMALL,
+    TABLE,
     new_bits,
     new_elements,
     new_int,
@@ -181,6 +183,9 @@ def _repeat(m: "Meter", x: Any, times: int) -> Any:
     """Return *x* repeated; a count below 1 makes it empty."""
     times = max(times, 0)
     length = len(x) * times
+    if not length:
+        # Python refuses a long count even then.
+        times = 0
     if type(x) in LISTS:
         new_elements(m, length)
         return List(list(x) * times)
@@ -188,8 +193,7 @@ def _repeat(m: "Meter", x: Any, times: int) -> Any:
         new_elements(m, length)
     else:
         new_text(m, length, x if type(x) is str else "")
-    # The product of an empty sequence is empty however long the count is.
-    return x * times if length else x[:0]
+    return x * times
 
 
 def truediv(m: "Meter", x: Any, y: Any) -> Any:
@@ -337,24 +341,20 @@ def neg(m: "Meter", x: Any) -> Any:
         return new_int(m, -x)
     if type(x) is float:
         return -x
-    return _unary(m, "-", x)
+    return _unary("-", x)
 
 
 def pos(m: "Meter", x: Any) -> Any:
     """Return `+x`."""
-    return x if type(x) in NUMBERS else _unary(m, "+", x)
+    return x if type(x) in NUMBERS else _unary("+", x)
 
 
 def invert(m: "Meter", x: Any) -> Any:
     """Return `~x`."""
-    return new_int(m, ~x) if type(x) is int else _unary(m, "~", x)
+    return new_int(m, ~x) if type(x) is int else _unary("~", x)
 
 
-def _unary(m: "Meter", op: str, x: Any) -> Any:
-    if isinstance(x, Value):
-        result = x.unary(m, op)
-        if result is not MISSING:
-            return result
+def _unary(op: str, x: Any) -> NoReturn:
     raise EvalError(f"unknown unary op: {op} {type_name(x)}")
 
 
@@ -493,8 +493,8 @@ _MEMBERSHIP: dict[type, Callable[["Meter", Any, Any], bool]] = {
 
 
 def make_list(m: "Meter", items: list[Any]) -> List:
-    """Return a new list of *items*, which are already charged as a block's."""
-    new_elements(m, len(items))
+    """Return a new list of *items*."""
+    new_elements(m, len(items), SLOT)
     return List(items)
 
 
@@ -512,6 +512,7 @@ def make_dict(m: "Meter", pairs: list[tuple[Any, Any]]) -> Dict:
         EvalError: a key is not hashable, or is there twice.
     """
     new_elements(m, len(pairs), ENTRY)
+    m.bytes -= TABLE
     made = Dict()
     for x, value in pairs:
         key = dict_key(m, x)

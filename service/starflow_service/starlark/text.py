@@ -40,6 +40,8 @@ _ESCAPES = {
     "\\": "\\\\",
 }
 _SPECIAL = re.compile(r"[^ !#-\[\]-~]")
+# What the decoder makes of each byte that belongs to no character.
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def str_(m: "Meter", x: Any) -> str:
@@ -51,7 +53,7 @@ def str_(m: "Meter", x: Any) -> str:
         return int.__repr__(x)
     if kind is bytes:
         m.charge(4 * len(x))
-        return str(x, "utf-8", "replace")
+        return _NOT_UTF8.sub("\ufffd", x.decode("utf-8", "surrogateescape"))
     return repr_(m, x)
 
 
@@ -112,12 +114,14 @@ def _escape(match: re.Match[str]) -> str:
 
 def quote_bytes(data: bytes) -> str:
     """Return *data* as a literal: `b"..."`."""
-    text = data.decode("latin-1")
-    return f'b"{_SPECIAL.sub(_escape_byte, text)}"'
+    text = data.decode("utf-8", "surrogateescape")
+    return f'b"{_SPECIAL.sub(_escape_bytes, text)}"'
 
 
-def _escape_byte(match: re.Match[str]) -> str:
-    return _ESCAPES.get(match[0]) or f"\\x{ord(match[0]):02x}"
+def _escape_bytes(match: re.Match[str]) -> str:
+    if _NOT_UTF8.match(match[0]):
+        return f"\\x{ord(match[0]) - 0xDC00:02x}"
+    return _escape(match)
 
 
 def float_text(x: float) -> str:

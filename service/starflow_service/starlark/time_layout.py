@@ -286,8 +286,6 @@ def _read_zone_name(read: _Read, text: str) -> str:
     if match is None:
         raise _NoMatchError
     read.zone = match[0]
-    if match[0].startswith("GMT") and len(match[0]) > 3:
-        read.offset = int(match[0][3:]) * 3600
     return text[match.end() :]
 
 

@@ -1,8 +1,8 @@
 """`time.duration` and `time.time`, in integers: no clock and no calendar of Python's.
 
 A duration is a count of nanoseconds in 64 bits; a result outside of them is an error
-and never wraps around.  A time is a count of seconds since 1970 and of nanoseconds within
-the second, seen from a zone.
+and never wraps around.  A time is a count of seconds since 1970 and of nanoseconds
+within the second, seen from a zone.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -73,11 +73,6 @@ class Duration(Value):
     def token(self) -> object:
         return (Duration, self.nanoseconds)
 
-    def unary(self, m: "Meter", op: str) -> Any:
-        if op == "-":
-            return Duration(-self.nanoseconds)
-        return self if op == "+" else MISSING
-
     def binary(self, m: "Meter", op: str, other: Any, *, swapped: bool) -> Any:
         kind = type(other)
         if op == "*" and kind is int:
@@ -102,7 +97,7 @@ class Duration(Value):
         if other == 0:
             raise EvalError("time.duration division by zero")
         if op == "//":
-            return self.nanoseconds // other
+            return _quotient_and_rest(self.nanoseconds, other)[0]
         return float(self.nanoseconds) / float(other)
 
     def _divided(self, divisor: float) -> "Duration":

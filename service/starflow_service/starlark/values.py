@@ -139,10 +139,6 @@ class Value:
         """
         return MISSING
 
-    def unary(self, m: "Meter", op: str) -> Any:
-        """Return `op self`, or MISSING."""
-        return MISSING
-
     def index(self, m: "Meter", i: Any) -> Any:
         """Return `self[i]`, or MISSING."""
         return MISSING
@@ -173,16 +169,18 @@ class Builtin(Value):
     A function or method of the language itself.
 
     It is called as `fn(m, *args, **kwargs)`, a method as `fn(m, receiver, *args,
-    **kwargs)`; None is never a receiver.
+    **kwargs)`; None is never a receiver.  *members* are for the one function that has
+    the name of its module: a load of that name gives both.
     """
 
-    __slots__ = ("fn", "name", "receiver")
+    __slots__ = ("fn", "members", "name", "receiver")
     type_name = "builtin_function_or_method"
 
     def __init__(self, name: str, fn: Callable[..., Any], receiver: Any = None) -> None:
         self.name = name
         self.fn = fn
         self.receiver = receiver
+        self.members: Mapping[str, Any] = _NO_MEMBERS
 
     def text(self, m: "Meter") -> str:
         if self.receiver is None:
@@ -190,8 +188,17 @@ class Builtin(Value):
         owner = type_name(self.receiver)
         return f"<built-in method {self.name} of {owner} value>"
 
+    def attr(self, m: "Meter", name: str) -> Any:
+        return self.members.get(name, MISSING)
+
+    def attr_names(self) -> Iterable[str]:
+        return self.members
+
     def token(self) -> object:
         return self
+
+
+_NO_MEMBERS: Mapping[str, Any] = {}
 
 
 class Module(Value):
