@@ -42,13 +42,13 @@ def sum_of(numbers):
 
 SLEEP_BESIDE_CALLS = """
 load("flow", "flow")
-load("time", "time")
+load("time", "hour", "millisecond", "minute", "now", "second", "sleep")
 
 def main(ctx, input):
     slow = flow.start(ctx, test.square, {"n": 12})
-    time.sleep(ctx, time.second * 30)
+    sleep(ctx, second * 30)
     quick = test.square(ctx, {"n": 3})
-    time.sleep(ctx, time.minute)
+    sleep(ctx, minute)
     return [flow.wait(ctx, slow), quick]
 """
 

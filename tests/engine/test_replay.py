@@ -62,7 +62,7 @@ def test_a_sleep_beside_an_open_call_ends_with_wake():
 CHANGED = {
     "another argument": ('{"n": n}', '{"n": n + 1}', 2, "calls test.square"),
     "another function": ("test.square", "test.cube", 2, "calls test.cube"),
-    "an end": ("total = 0", "return 7", 2, "ends with 7"),
+    "an end": ("total = 0", "return 7", 2, "the script now ends"),
 }
 
 
@@ -92,7 +92,7 @@ def test_a_mismatch_tells_the_line_and_the_stack():
 def test_a_script_that_waits_where_the_log_has_a_step_has_left_its_log():
     log = corpus.play("loop").log
     script = """
-load("time", "time")
+load("time", "hour", "millisecond", "minute", "now", "second", "sleep")
 load("flow", "flow")
 
 def main(ctx, input):

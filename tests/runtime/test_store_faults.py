@@ -1,6 +1,5 @@
 """What the runtime does when the store fails: nothing is lost, nothing is made up."""
 
-import asyncio
 from collections.abc import Awaitable
 
 import pytest
@@ -21,17 +20,18 @@ class FaultyStore(MemoryStore):
         super().__init__()
         self.before: list[StoreError] = []
         self.after: list[StoreError] = []
-        self.appends = 0
+        # What the appends after the first of `after` meet.
+        self.then_before: list[StoreError] = []
 
     def append(self, append: Append) -> Awaitable[None]:
-        return self._append(append)
+        return self._append_or_fail(append)
 
-    async def _append(self, append: Append) -> None:
-        self.appends += 1
+    async def _append_or_fail(self, append: Append) -> None:
         if self.before:
             raise self.before.pop(0)
         await super().append(append)
         if self.after:
+            self.before += self.then_before
             raise self.after.pop(0)
 
 
@@ -82,13 +82,9 @@ async def test_a_start_whose_fate_is_unknown_goes_on_when_the_store_is_back(stor
     """All four tries were written or not; the client was told to try again."""
     async with shop(store) as s, working(s, {"test.echo": lambda req: req}):
         store.after = [DOWN]
-        store.before = []
-        started = asyncio.create_task(s.start(payload=3))
-        while not store.appends:
-            await asyncio.sleep(0)
-        store.before = [DOWN] * 3
+        store.then_before = [DOWN] * 3
         with pytest.raises(StoreDownError):
-            await started
+            await s.start(payload=3)
         assert (await s.finished()).result == "3"
 
 

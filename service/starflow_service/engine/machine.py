@@ -46,10 +46,10 @@ from starflow_service.engine.events import (
     Wake,
 )
 from starflow_service.engine.ledger import Arrival, Ledger, LoneWake
+from starflow_service.engine.stamps import format_rfc3339
 from starflow_service.starlark import jsontext
 from starflow_service.starlark.errors import Abort, EvalError, LimitError
 from starflow_service.starlark.host import Future
-from starflow_service.starlark.lib_time import format_rfc3339
 from starflow_service.starlark.limits import Limits
 from starflow_service.starlark.meter import Meter
 from starflow_service.starlark.outcomes import SLICED, SUSPENDED, Aborted, Failed
@@ -121,7 +121,7 @@ class Machine:
             LogCorruptError: The log does not begin with START.
         """
         self.history.apply(log[0])
-        self._recorded = log
+        self._recorded = tuple(log)
         self._cursor = 1
         self._settled = settled
 

@@ -55,9 +55,10 @@ def retry_delay_ns(
     if failure.retry_delay_ns is not None:
         return failure.retry_delay_ns
     longest = 100 * policy.initial_ns if policy.max_ns is None else policy.max_ns
-    # The exponent is bounded: a float overflows at 2.0 ** 1024.
-    factor = policy.coefficient ** min(failed - 1, 64)
-    return int(min(policy.initial_ns * factor, longest))
+    try:
+        return int(min(policy.initial_ns * policy.coefficient ** (failed - 1), longest))
+    except OverflowError:
+        return longest
 
 
 def encode_record(record: AttemptRecord, codec: Codec) -> bytes:

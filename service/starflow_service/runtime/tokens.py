@@ -46,7 +46,7 @@ class Tokens:
     def parse(self, token: str) -> Token | None:
         """Return the parts of *token*, or None if this service never made it."""
         text, _, mac = token.rpartition(_SEPARATOR)
-        if not hmac.compare_digest(mac.encode(), self._mac(text).encode()):
+        if not mac.isascii() or not hmac.compare_digest(mac, self._mac(text)):
             return None
         run, call_version, attempt, delivery = text.rsplit(_SEPARATOR, 3)
         return Token(run, int(call_version), int(attempt), delivery)
