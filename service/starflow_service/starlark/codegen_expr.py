@@ -27,6 +27,8 @@ TUPLE_BYTES = 64
 SLOT_BYTES = 40
 COMPREHENSION_BYTES = 120
 METHOD_BYTES = 80
+# What a call of a built-in may return: a short string, say.
+RESULT_BYTES = 64
 
 UNARY = {"+": "!pos", "~": "!invert"}
 
@@ -251,6 +253,8 @@ class Expressions(Operators):
     def _call(self, node: syntax.Call, place: At) -> ast.expr:
         if self.unit.calls.runs_script(node):
             self.repeats = True
+        if self.kinds.of(node).tag in ("any", "str"):
+            self.cost.bytes += RESULT_BYTES
         kinds = {argument.kind for argument in node.arguments}
         if "star" in kinds or "starstar" in kinds:
             return self._open_call(node, place)

@@ -61,3 +61,7 @@ class Host(Protocol):
     def print(self, m: "Meter", text: str) -> None:
         """Print a line, once, however often the script is replayed."""
         ...
+
+    def finish(self, m: "Meter", value: Any) -> None:
+        """Take what `main` returned; the last thing that happens on the greenlet."""
+        ...
