@@ -184,9 +184,11 @@ def described(event: starflow.Event) -> str:
     words = [event.function] if event.function else []
     if event.call_version:
         words.append(f"of {event.call_version}")
-    for value in (event.input, event.output, event.detail.get("value")):
+    for value in (event.input, event.output):
         if value is not None:
-            words.append(str(value) if isinstance(value, str) else json.dumps(value))
+            words.append(json.dumps(value))
+    if "value" in event.detail:
+        words.append(str(event.detail["value"]))
     if event.type == "RETURN" and event.detail.get("attempts", 1) > 1:
         words.append(f"after {event.detail['attempts']} attempts")
     return "  ".join(words)
