@@ -41,7 +41,6 @@ class Committer:
         except Exception as error:
             # What is written now is for the database to say.
             self._heads.clear()
-            self._scripts.clear()
             if len(requests) > 1 and not is_of_all(error):
                 # One of them is to blame, and the others shall not suffer for it.
                 return [self.commit([request])[0] for request in requests]

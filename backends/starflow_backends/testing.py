@@ -483,10 +483,11 @@ class StoreContract:
 
     async def test_scripts_are_kept_with_the_append(self, store: Store) -> None:
         """The first text stays: an equal hash is an equal script."""
-        await store.append(
-            appended("ns/a", 0, b"one", scripts={"h1": b"a", "h2": b"b"})
-        )
-        await store.append(appended("ns/b", 0, b"one", scripts={"h1": b"other"}))
+        first = appended("ns/a", 0, b"one", scripts={"h1": b"a", "h2": b"b"})
+        other = appended("ns/b", 0, b"one", scripts={"h1": b"other"})
+        later = appended("ns/c", 0, b"one", scripts={"h2": b"other"})
+        assert await outcomes_of(store, [first, other]) == [None, None]
+        await store.append(later)
 
         assert await store.get_record("script", "h1") == b"a"
         assert await store.scan_records("script") == {"h1": b"a", "h2": b"b"}

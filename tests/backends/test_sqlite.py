@@ -58,6 +58,16 @@ async def test_a_second_owner_is_refused(store, path):
     await store.append(appended("ns/r", 0, b"one"))
 
 
+async def test_the_owner_is_named_and_not_those_before(path):
+    path.with_name(f"{path.name}.lock").write_text("12345678901234567890\n")
+    store = SqliteStore(path)
+    await store.open()
+
+    with pytest.raises(LockedError, match=rf"by process {os.getpid()} \("):
+        await SqliteStore(path).open()
+    await store.close()
+
+
 async def test_a_file_has_one_owner_under_all_its_names(store, path):
     link = path.with_name("link.db")
     link.symlink_to(path)
@@ -151,6 +161,16 @@ async def test_a_file_that_is_no_database_is_refused(path):
     assert path.read_text() == "Dear diary, " * 500
 
 
+async def test_a_database_without_a_schema_that_can_be_read_is_damaged(path):
+    await reopened(path)
+    contents = bytearray(path.read_bytes())
+    contents[100:4096] = b"\xff" * 3996
+    path.write_bytes(contents)
+
+    with pytest.raises(CorruptError):
+        await SqliteStore(path).open()
+
+
 @pytest.mark.parametrize("name", ["missing/starflow.db", "."])
 async def test_a_place_without_a_file_is_unavailable(tmp_path, name):
     with pytest.raises(UnavailableError):
@@ -206,6 +226,33 @@ async def test_forgotten_runs_are_looked_up(store, monkeypatch):
         await assert_run(store, f"ns/{n}", [b"0", b"1", b"2"])
 
 
+async def test_the_runs_that_go_on_are_remembered(store, monkeypatch):
+    monkeypatch.setattr(sqlite_commit, "_HEADS_MAX", 3)
+    for n in range(10):
+        await store.append(appended("ns/often", n, b"event"))
+        await store.append(appended(f"ns/{n}", 0, b"one"))
+    await store.append(appended("ns/9", 1, b"last", phase=Phase.FINISHED))
+
+    assert set(store._committer._heads) == {"ns/often", "ns/8"}
+
+
+async def test_an_append_that_was_committed_after_all_is_repeated(store, monkeypatch):
+    """The error came after the commit: memory and database do not agree any more."""
+    await store.append(appended("ns/r", 0, b"one"))
+    append = appended("ns/r", 1, b"two")
+
+    def fail(group):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._committer, "_remember", fail)
+        with pytest.raises(MemoryError):
+            await store.append(append)
+
+    await store.append(append)
+    await assert_run(store, "ns/r", [b"one", b"two"])
+
+
 async def test_forgotten_scripts_are_kept(store, monkeypatch):
     monkeypatch.setattr(sqlite_commit, "_SCRIPTS_MAX", 3)
     for n in range(30):
@@ -221,9 +268,10 @@ async def test_forgotten_scripts_are_kept(store, monkeypatch):
         (appended("ns/bad", 0, b"one", timers={"t": 1 << 70}), OverflowError),
         (appended("ns/\ud800", 0, b"one"), UnicodeEncodeError),
         (appended("ns/bad", 0, "no bytes"), TypeError),
-        (appended("ns/bad", 0, b"one", timers={"t": "soon"}, note=object()), TypeError),
+        (appended("ns/bad", 0, b"one", note=object()), TypeError),
+        (appended("ns/bad", 0, b"one", timers={("t",): 1}), sqlite3.ProgrammingError),
     ],
-    ids=["big", "surrogate", "text", "object"],
+    ids=["big", "surrogate", "text", "object", "name"],
 )
 async def test_an_append_of_nonsense_fails_alone(store, bad, error):
     good = [appended(f"ns/{n}", 0, b"one") for n in range(20)]
@@ -250,6 +298,21 @@ async def test_no_more_than_the_queue_holds_is_under_way(path):
     await store.close()
 
 
+async def test_what_comes_while_the_writer_is_busy_is_one_group(store, path):
+    statements = traced(store)
+    with raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        given = []
+        for n in range(20):
+            given.append(store.append(appended(f"ns/{n}", 0, b"one")))
+            # Reading takes a while, enough for the writer to begin.
+            await store.load("ns/r")
+        other.execute("ROLLBACK")
+    await asyncio.gather(*given)
+
+    assert statements.count("COMMIT") <= 2
+
+
 async def test_a_writer_that_waits_stops_nobody_else(store, path):
     await store.append(appended("ns/r", 0, b"one"))
     with raw(path) as other:
@@ -272,12 +335,15 @@ async def test_a_database_that_is_held_is_unavailable(path, monkeypatch):
     store = SqliteStore(path)
     await store.open()
     appends = [appended(f"ns/{n}", 0, b"one") for n in range(5)]
+    statements = traced(store)
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
         outcomes = await outcomes_of(store, appends)
         other.execute("ROLLBACK")
 
     assert [type(outcome) for outcome in outcomes] == [UnavailableError] * 5
+    # Nobody is to blame, so nobody is tried apart.
+    assert len(statements) == 1
     assert await outcomes_of(store, appends) == [None] * 5
     await store.close()
 
@@ -325,8 +391,8 @@ async def test_a_timer_is_due_at_its_time_and_not_before(path):
     await store.close()
 
 
-def steps_of(path, now_ns):
-    """The steps that SQLite's machine takes to find the timers due."""
+def steps_of(path, query, *arguments):
+    """What *query* finds, and the steps that SQLite's machine takes for it."""
     steps = 0
 
     def count():
@@ -336,7 +402,7 @@ def steps_of(path, now_ns):
 
     with contextlib.closing(sqlite_schema.open_reader(path)) as connection:
         connection.set_progress_handler(count, 1)
-        found = sqlite_index.timers_due(connection, now_ns, limit=100)
+        found = query(connection, *arguments)
     return found, steps
 
 
@@ -344,7 +410,7 @@ async def test_timers_that_are_not_due_cost_nothing(store, path):
     later = 1 << 60
     await store.append(appended("ns/r", 0, timers={f"t{n}": n for n in range(10)}))
     await store.append(appended("ns/later", 0, timers={"t": later}))
-    few, steps_of_few = steps_of(path, now_ns=1_000)
+    few, steps_of_few = steps_of(path, sqlite_index.timers_due, 1_000, 100)
     await outcomes_of(
         store,
         (
@@ -353,10 +419,33 @@ async def test_timers_that_are_not_due_cost_nothing(store, path):
         ),
     )
 
-    many, steps_of_many = steps_of(path, now_ns=1_000)
+    many, steps_of_many = steps_of(path, sqlite_index.timers_due, 1_000, 100)
 
     assert many == few
     assert steps_of_many == steps_of_few
+
+
+async def test_finished_runs_cost_nothing(store, path):
+    looked_for = (sqlite_index.runs_in, [Phase.CALLING], "", 10)
+    await store.append(appended("ns/open", 0, phase=Phase.CALLING))
+    before = steps_of(path, *looked_for)
+    await outcomes_of(
+        store, (appended(f"ns/{n}", 0, phase=Phase.FINISHED) for n in range(500))
+    )
+
+    assert steps_of(path, *looked_for) == before
+    assert before[0] == ["ns/open"]
+
+
+async def test_a_long_index_is_cleared_in_parts(store, monkeypatch):
+    monkeypatch.setattr(sqlite_index, "_HEADS_MAX", 2)
+    for n in range(7):
+        await store.append(appended(f"ns/{n}", 0, phase=Phase.PAUSED, note=b"why"))
+
+    await store.clear_index()
+
+    for n in range(7):
+        await assert_run(store, f"ns/{n}", [])
 
 
 # Statements.
