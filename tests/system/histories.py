@@ -46,6 +46,8 @@ class Execution:
     run_id: str
     call_version: int
     attempt: int = 1
+    # Whether it ended with a failure, which may lead to another attempt.
+    has_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -225,21 +227,27 @@ def executed_before_it_was_recorded(history: History) -> Iterator[str]:
 
 def recorded_but_never_executed(history: History) -> Iterator[str]:
     """A worker's result in the log comes from an execution."""
-    begins = _begins(history)
+    executions = _executions(history)
     for event in history.log:
         if event.type == pb.EVENT_TYPE_RETURN and event.return_event.HasField("output"):
-            times = begins[_call_version(event)]
-            if not times or times[0] > _ns(event):
+            known = executions[_call_version(event)]
+            if not known or known[0].begin_ns > _ns(event):
                 yield f"event {event.version} is a result of no execution"
 
 
 def repeated_without_reason(history: History) -> Iterator[str]:
-    """A call is executed again only if something was killed while it was in flight."""
-    for version, times in _begins(history).items():
-        for begin, again in itertools.pairwise(times):
-            if not any(
-                o.begin_ns < again and begin < o.end_ns for o in history.outages
-            ):
+    """
+    A call is executed again only for a reason.
+
+    It failed, or something was killed while it was in flight.
+    """
+    for version, executions in _executions(history).items():
+        for one, again in itertools.pairwise(executions):
+            is_explained = one.has_failed or any(
+                outage.begin_ns < again.begin_ns and one.begin_ns < outage.end_ns
+                for outage in history.outages
+            )
+            if not is_explained:
                 yield f"event {version}, a CALL, was executed again for no reason"
 
 
@@ -268,21 +276,27 @@ def steps_in_flight(history: History, outage: Outage) -> int:
         if event.type in (pb.EVENT_TYPE_RETURN, pb.EVENT_TYPE_YIELD)
     }
     return sum(
-        times[0] < outage.end_ns and ends.get(version, outage.end_ns) > outage.begin_ns
-        for version, times in _begins(history).items()
+        executions[0].begin_ns < outage.end_ns
+        and ends.get(version, outage.end_ns) > outage.begin_ns
+        for version, executions in _executions(history).items()
     )
 
 
 def repeats(history: History) -> int:
-    """Return how many executions were not the first of their call."""
-    return sum(len(times) - 1 for times in _begins(history).values())
+    """Return how many executions came after one that had not failed."""
+    return sum(
+        not one.has_failed
+        for executions in _executions(history).values()
+        for one in executions[:-1]
+    )
 
 
-def _begins(history: History) -> defaultdict[int, list[int]]:
-    begins: defaultdict[int, list[int]] = defaultdict(list)
+def _executions(history: History) -> defaultdict[int, list[Execution]]:
+    """Return the executions of each call, oldest first."""
+    executions: defaultdict[int, list[Execution]] = defaultdict(list)
     for execution in sorted(history.executions):
-        begins[execution.call_version].append(execution.begin_ns)
-    return begins
+        executions[execution.call_version].append(execution)
+    return executions
 
 
 def _detail(event: Event) -> Any:

@@ -311,6 +311,15 @@ def test_every_rule_has_a_violation_planted_for_it():
     assert set(PLANTED) == set(histories.RULES)
 
 
+def test_an_attempt_after_a_failure_is_no_repetition():
+    history = good_history()
+    no_outage(history)
+    history.executions = [replace(e, has_failed=True) for e in history.executions]
+
+    assert histories.violations(history) == []
+    assert histories.repeats(history) == 0
+
+
 def test_steps_in_flight_are_those_whose_execution_and_result_span_the_outage():
     history = good_history()
 
