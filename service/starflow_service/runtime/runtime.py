@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
-from starflow_backends.store import CorruptError, DueTimer, Store, StoreError
+from starflow_backends.store import CorruptError, DueTimer, Phase, Store, StoreError
 from starflow_service.engine.events import Call, Finish, Result, Return, Yield
 from starflow_service.engine.history import History
 from starflow_service.runtime import live, signals
@@ -173,7 +173,8 @@ class Runtime:
     ) -> RunView:
         """Return the run once *until* holds, or as it stands after *wait_s*."""
         ends_at = self._clock.monotonic() + min(wait_s, self.options.max_wait_s)
-        with self._watches.watch(f"{namespace}/{run_id}") as watch:
+        key = f"{namespace}/{run_id}"
+        with self._watches.watch(key, every_change=False) as watch:
             while True:
                 view = await self.get_run(namespace, run_id)
                 left = ends_at - self._clock.monotonic()
@@ -342,7 +343,8 @@ class Runtime:
                     self._calls.close(run.key, version)
         if run.timers:
             self._timers.armed(min(run.timers.values()))
-        self._watches.notify(run.key)
+        is_at_rest = run.phase not in (Phase.RUNNABLE, Phase.CALLING)
+        self._watches.notify(run.key, is_at_rest=is_at_rest)
 
     async def _fire(self, timer: DueTimer) -> None:
         """A timer is due; its round removes it from the store."""

@@ -7,9 +7,10 @@ from collections import defaultdict
 class Watch:
     """One party that waits for one run.  Use it as a context manager."""
 
-    def __init__(self, watches: "Watches", run: str) -> None:
+    def __init__(self, watches: "Watches", run: str, *, every_change: bool) -> None:
         self._watches = watches
         self._run = run
+        self._every_change = every_change
         self._changed = asyncio.Event()
 
     def __enter__(self) -> "Watch":
@@ -19,9 +20,10 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._watches.discard(self._run, self)
 
-    def notify(self) -> None:
-        """The run changed."""
-        self._changed.set()
+    def notify(self, *, is_at_rest: bool) -> None:
+        """The run changed; *is_at_rest* says that no worker has to do anything."""
+        if is_at_rest or self._every_change:
+            self._changed.set()
 
     async def wait(self, timeout_s: float) -> bool:
         """
@@ -47,9 +49,14 @@ class Watches:
         self.closed = False
         self._by_run: defaultdict[str, set[Watch]] = defaultdict(set)
 
-    def watch(self, run: str) -> Watch:
-        """Return a watch of *run*, to be entered."""
-        return Watch(self, run)
+    def watch(self, run: str, *, every_change: bool = True) -> Watch:
+        """
+        Return a watch of *run*, to be entered.
+
+        Without *every_change* it is told only when the run comes to rest: it finished,
+        or waits for a timer or a signal, or was parked.
+        """
+        return Watch(self, run, every_change=every_change)
 
     def add(self, run: str, watch: Watch) -> None:
         """Begin to tell *watch* of changes."""
@@ -62,14 +69,14 @@ class Watches:
         if not watches:
             del self._by_run[run]
 
-    def notify(self, run: str) -> None:
+    def notify(self, run: str, *, is_at_rest: bool) -> None:
         """*run* changed."""
         for watch in self._by_run.get(run, ()):
-            watch.notify()
+            watch.notify(is_at_rest=is_at_rest)
 
     def close(self) -> None:
         """End all waiting, now and from now on."""
         self.closed = True
         for watches in self._by_run.values():
             for watch in watches:
-                watch.notify()
+                watch.notify(is_at_rest=True)
