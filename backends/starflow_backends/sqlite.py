@@ -53,6 +53,7 @@ class SqliteStore:
         self._lock = FileLock(self._path)
         self._committer: Committer | None = None
         self._writer: Writer | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._threads = ThreadPoolExecutor(_READERS, "starflow-sqlite-read")
         # Those that no thread is reading with.
         self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
@@ -71,10 +72,10 @@ class SqliteStore:
         self._writer = Writer(committer, loop, self._work_max)
 
     async def close(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer:
-            await writer.close()
-        await asyncio.to_thread(self._close)
+        # Once begun it goes on to its end, whoever waits for it or gives up waiting.
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._finish())
+        await asyncio.shield(self._closing)
 
     def append(self, append: Append) -> Awaitable[None]:
         return self._open_writer.append(append)
@@ -114,6 +115,12 @@ class SqliteStore:
 
     async def clear_index(self) -> None:
         await self._open_writer.operate(index.clear_index)
+
+    async def _finish(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer:
+            await writer.close()
+        await asyncio.to_thread(self._close)
 
     @property
     def _open_writer(self) -> Writer:

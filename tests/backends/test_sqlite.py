@@ -187,6 +187,22 @@ async def test_a_closed_store_says_so(store):
     await store.close()
 
 
+async def test_closing_goes_on_when_nobody_waits_for_it(store, path):
+    with raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = store.append(appended("ns/r", 0, b"one"))
+        closing = asyncio.create_task(store.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert closing.cancelled()
+        other.execute("ROLLBACK")
+    await asyncio.gather(store.close(), store.close())
+
+    await begun
+    await reopened(path)
+
+
 # Groups.
 
 
@@ -231,6 +247,7 @@ async def test_the_runs_that_go_on_are_remembered(store, monkeypatch):
     for n in range(10):
         await store.append(appended("ns/often", n, b"event"))
         await store.append(appended(f"ns/{n}", 0, b"one"))
+        assert "ns/often" in store._committer._heads
     await store.append(appended("ns/9", 1, b"last", phase=Phase.FINISHED))
 
     assert set(store._committer._heads) == {"ns/often", "ns/8"}
