@@ -177,9 +177,20 @@ async def test_a_call_whose_workers_are_always_lost_fails_in_the_end():
     async with shop(lease_s=0.05, attempts_max=2) as s:
         await s.start()
         await s.take()
-        await s.take()
+        await s.take(worker="another")
         view = await s.finished()
         assert view.result.code == "STARFLOW_WORKER_LOST"
+
+
+async def test_a_worker_that_fell_silent_swallows_no_task_by_a_poll_still_waiting():
+    async with shop(lease_s=0.05) as s:
+        await s.start()
+        await s.take()
+        swallowed = asyncio.ensure_future(s.poll())
+        await until(lambda: s.runtime._calls.queues.waiting_polls == 1)
+        task = await s.take(worker="another")
+        assert task.attempt == 2
+        assert await swallowed == []
 
 
 @pytest.mark.parametrize(

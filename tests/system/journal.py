@@ -15,7 +15,7 @@ from tests.system.histories import Execution
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that happened to an execution: ``begin``, and ``end`` or ``fail``."""
+    """A begin, end, fail or cancel of an execution."""
 
     what: str
     time_ns: int

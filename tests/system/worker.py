@@ -38,6 +38,9 @@ def told(ctx: starflow.TaskContext) -> Iterator[None]:
     Place.journal.write("begin", **facts)
     try:
         yield
+    except asyncio.CancelledError:
+        Place.journal.write("cancel", **facts)
+        raise
     except Exception:
         Place.journal.write("fail", **facts)
         raise

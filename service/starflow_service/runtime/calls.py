@@ -126,6 +126,9 @@ class Calls:
             left = ends_at - self._clock.monotonic()
             if left <= 0 or not await self.queues.wait(names, left):
                 return []
+            if session.is_silent:
+                # Whoever waits behind it is woken for what it leaves.
+                return []
 
     def _repeated(self, session: Session, poll_id: str) -> list[Task]:
         tokens = session.polls.get(poll_id, ()) if poll_id else ()
@@ -279,6 +282,7 @@ class Calls:
         for token, ends_at in ends.items():
             call = session.held.get(token)
             if call is not None and call.lease and call.lease.ends_at == ends_at:
+                session.is_silent = True
                 self.lose(call)
 
     def lose(self, call: PendingCall) -> None:
@@ -297,6 +301,7 @@ class Calls:
         for call in self._leased.values():
             if call.lease is None or call.lease.ends_at > now:
                 break
+            call.lease.session.is_silent = True
             ended.append(call)
         for call in ended:
             self.lose(call)

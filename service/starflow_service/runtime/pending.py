@@ -25,6 +25,14 @@ class Session:
     polls: dict[str, list[str]] = field(default_factory=dict)
     # By the monotonic clock.
     seen_at: float = 0.0
+    # Whether it let a lease end, and has not been heard of since: frozen, perhaps, with
+    # a poll still waiting that would swallow the next task.
+    is_silent: bool = False
+
+    def heard_of(self, now: float) -> None:
+        """The worker sent something."""
+        self.seen_at = now
+        self.is_silent = False
 
 
 @dataclass(slots=True, eq=False)

@@ -304,7 +304,7 @@ class Runtime:
             if not beats:
                 raise WorkerNotRegisteredError(worker_id)
             session = self._enter(namespace, worker_id)
-        session.seen_at = self._clock.monotonic()
+        session.heard_of(self._clock.monotonic())
         return self._calls.renew(session, beats)
 
     @property
@@ -319,7 +319,7 @@ class Runtime:
 
     def _enter(self, namespace: str, worker_id: str) -> Session:
         session = self._sessions.enter(namespace, worker_id)
-        session.seen_at = self._clock.monotonic()
+        session.heard_of(self._clock.monotonic())
         return session
 
     def _refuse_if_draining(self) -> None:
