@@ -24,7 +24,7 @@ from starflow_service.starlark import syntax
 from starflow_service.starlark.codegen_expr import Expressions, variable
 from starflow_service.starlark.codegen_scope import Unit
 from starflow_service.starlark.kinds import Kinds
-from starflow_service.starlark.pysyntax import At, at
+from starflow_service.starlark.pysyntax import At, at, is_simple
 from starflow_service.starlark.syntax import Expr, File, Parameter, Pos, Stmt
 from starflow_service.starlark.values import Module
 
@@ -100,8 +100,8 @@ class Statements(Expressions):
             case syntax.TupleExpr(items=items) | syntax.ListExpr(items=items):
                 self._unpack(items, value, place)
             case syntax.Index(operand=operand, index=index):
-                parts = self.operands([operand, index])
-                self._run("!set_index", [*parts, value], place)
+                owner, at_index = self._kept(self.operands([operand, index]), place)
+                self.set_element(owner, at_index, value, target, place)
             case syntax.Dot(operand=operand, name=name):
                 owner = self.expr(operand)
                 self._run("!set_attr", [owner, py.constant(name, place), value], place)
@@ -133,30 +133,33 @@ class Statements(Expressions):
             target = target.inner
         match target:
             case syntax.Index(operand=operand, index=index):
-                parts = [
-                    self.spill(part, place) for part in self.operands([operand, index])
-                ]
-                self._update(node, target, "!index", "!set_index", parts)
+                owner, at_index = self._kept(self.operands([operand, index]), place)
+                there = at(target.pos)
+                old = self.element(owner, at_index, target, there)
+                new = self._updated(node, target, old)
+                self.set_element(owner, at_index, new, target, there)
             case syntax.Dot(operand=operand, name=name):
                 owner = self.spill(self.expr(operand), place)
-                parts = [owner, py.constant(name, place)]
-                self._update(node, target, "!attr", "!set_attr", parts)
+                there = at(target.pos)
+                parts = [owner, py.constant(name, there)]
+                new = self._updated(node, target, py.metered("!attr", parts, there))
+                self._run("!set_attr", [*parts, new], there)
             case _:
                 operands = self.operands([target, node.value])
                 self.store(target, self.in_place(node, target, operands))
 
-    def _update(
-        self,
-        node: syntax.AugmentedAssign,
-        target: Expr,
-        get: str,
-        put: str,
-        parts: list[ast.expr],
-    ) -> None:
-        place = at(target.pos)
-        old = py.metered(get, parts, place)
+    def _kept(self, operands: list[ast.expr], place: At) -> list[ast.expr]:
+        """Return what can be used twice in place of *operands*."""
+        if all(map(is_simple, operands)):
+            return operands
+        return [self.spill(operand, place) for operand in operands]
+
+    def _updated(
+        self, node: syntax.AugmentedAssign, target: Expr, old: ast.expr
+    ) -> ast.expr:
+        """Return the new value of an element, evaluated before it is stored."""
         operands = self.operands([node.value], [old])
-        self._run(put, [*parts, self.in_place(node, target, operands)], place)
+        return self.spill(self.in_place(node, target, operands), at(node.pos))
 
     def in_place(
         self, node: syntax.AugmentedAssign, target: Expr, operands: list[ast.expr]

@@ -6,29 +6,16 @@ from typing import ClassVar, cast
 
 from starflow_service.starlark import pysyntax as py
 from starflow_service.starlark import syntax
-from starflow_service.starlark.binding import (
-    call_fits,
-    python_signature,
-    script_signature,
-)
-from starflow_service.starlark.codegen_ops import Operators, is_simple
-from starflow_service.starlark.codegen_scope import CONSTANTS, Operand
-from starflow_service.starlark.kinds import STR
+from starflow_service.starlark.caps import SLOT
+from starflow_service.starlark.codegen_calls import Calls
+from starflow_service.starlark.codegen_scope import CONSTANTS
 from starflow_service.starlark.pysyntax import At, at
-from starflow_service.starlark.syntax import Argument, Expr, Parameter, Pos
-from starflow_service.starlark.trace import METER
-from starflow_service.starlark.values import Builtin
-from starflow_service.starlark.walk import walk
+from starflow_service.starlark.syntax import Expr, Parameter, Pos
 
-# What small objects cost in bytes, found by weighing what they keep alive.  A number
-# costs nothing when it is made: the slot of the container that keeps it pays for it.
+# What small objects cost in bytes, found by weighing what they keep alive.
 LAMBDA_BYTES = 900
-TUPLE_BYTES = 64
-SLOT_BYTES = 40
 COMPREHENSION_BYTES = 120
 METHOD_BYTES = 80
-# What a call of a built-in may return: a short string, say.
-RESULT_BYTES = 64
 
 UNARY = {"+": "!pos", "~": "!invert"}
 
@@ -38,12 +25,7 @@ def variable(name: syntax.Name) -> str:
     return f"{name.name}!" if name.scope == "global" else name.name
 
 
-def may_run_code(node: Expr) -> bool:
-    """Tell whether evaluating *node* may call something, and so have an effect."""
-    return any(type(inner) is syntax.Call for inner in walk(node))
-
-
-class Expressions(Operators):
+class Expressions(Calls):
     """
     Compiles expressions.
 
@@ -55,22 +37,6 @@ class Expressions(Operators):
         """Return the Python expression for *node*; `out` gets what it needs before."""
         self.cost.nodes += 1
         return self._EXPRESSIONS[type(node)](self, node, at(node.pos))
-
-    def operands(
-        self, nodes: Sequence[Expr], before: Sequence[ast.expr] = ()
-    ) -> list[ast.expr]:
-        """Return *before* and the expressions for *nodes*, to be evaluated in order."""
-        done = list(before)
-        for node in nodes:
-            mark, ordered = len(self.out), self.ordered
-            value = self.expr(node)
-            if done and self.ordered > ordered:
-                needed = self.out[mark:]
-                del self.out[mark:]
-                done = [self.spill(earlier, at(node.start)) for earlier in done]
-                self.out.extend(needed)
-            done.append(value)
-        return done
 
     def function(
         self,
@@ -101,19 +67,6 @@ class Expressions(Operators):
 
     def _literal(self, node: syntax.Literal_, place: At) -> ast.expr:
         return py.constant(node.value, place)
-
-    def _list(self, node: syntax.ListExpr, place: At) -> ast.expr:
-        items = self.operands(node.items)
-        return py.metered("!make_list", [py.list_of(items, place)], place)
-
-    def _tuple(self, node: syntax.TupleExpr, place: At) -> ast.expr:
-        self.cost.bytes += TUPLE_BYTES + SLOT_BYTES * len(node.items)
-        return py.tuple_of(self.operands(node.items), place)
-
-    def _dict(self, node: syntax.DictExpr, place: At) -> ast.expr:
-        parts = self.operands([p for e in node.entries for p in (e.key, e.value)])
-        pairs = [py.tuple_of(parts[i : i + 2], place) for i in range(0, len(parts), 2)]
-        return py.metered("!make_dict", [py.list_of(pairs, place)], place)
 
     def _paren(self, node: syntax.Paren, place: At) -> ast.expr:
         return self.expr(node.inner)
@@ -187,57 +140,6 @@ class Expressions(Operators):
         operand = self.expr(node.operand)
         return py.metered("!attr", [operand, py.constant(node.name, place)], place)
 
-    def _index(self, node: syntax.Index, place: At) -> ast.expr:
-        owner, index = self.operands([node.operand, node.index])
-        return self.element(owner, index, node, place)
-
-    def element(
-        self, owner: ast.expr, index: ast.expr, node: syntax.Index, place: At
-    ) -> ast.expr:
-        """
-        Return `owner[index]`, inline if the owner is an ordinary list or dict.
-
-        Neither needs a look at the index first: when it is not there, the thread
-        does the operation once more, for its words.
-        """
-        kind = self.kinds.of(node.index)
-        keyed = kind is STR
-        if not keyed and kind.tag != "int":
-            return self._element_of_either(owner, index, node, place)
-        if not is_simple(index):
-            # It would be evaluated in both branches, so it would be written twice.
-            return py.metered("!index", [owner, index], place)
-        once = again = owner
-        if not is_simple(owner):
-            name = self.temporary()
-            once, again = py.walrus(name, owner, place), py.load(name, place)
-        self.unit.reads[node.pos] = (cast(Operand, again), cast(Operand, index))
-        test = py.same_type(once, ["!Dict" if keyed else "!List"], place)
-        helped = py.metered("!index", [again, index], place)
-        return ast.IfExp(test, py.subscript(again, index, place), helped, **place)
-
-    def _element_of_either(
-        self, owner: ast.expr, index: ast.expr, node: syntax.Index, place: At
-    ) -> ast.expr:
-        """Return `owner[index]` for an index that may be a number or a string."""
-        if not is_simple(owner) or not is_simple(index):
-            return py.metered("!index", [owner, index], place)
-        self.unit.reads[node.pos] = (cast(Operand, owner), cast(Operand, index))
-        tests: list[ast.expr] = [
-            ast.BoolOp(
-                ast.And(),
-                [
-                    py.same_type(owner, [container], place),
-                    py.same_type(index, [kind], place),
-                ],
-                **place,
-            )
-            for container, kind in (("!List", "!int"), ("!Dict", "!str"))
-        ]
-        test = ast.BoolOp(ast.Or(), tests, **place)
-        helped = py.metered("!index", [owner, index], place)
-        return ast.IfExp(test, py.subscript(owner, index, place), helped, **place)
-
     def _slice(self, node: syntax.Slice, place: At) -> ast.expr:
         parts = (node.lo, node.hi, node.step)
         given = [part for part in parts if part is not None]
@@ -247,79 +149,6 @@ class Expressions(Operators):
             py.constant(None, place) if part is None else next(rest) for part in parts
         ]
         return py.metered("!slice", [operand, *bounds], place)
-
-    # Calls
-
-    def _call(self, node: syntax.Call, place: At) -> ast.expr:
-        if self.unit.calls.runs_script(node):
-            self.repeats = True
-        if self.kinds.of(node).tag in ("any", "str"):
-            self.cost.bytes += RESULT_BYTES
-        kinds = {argument.kind for argument in node.arguments}
-        if "star" in kinds or "starstar" in kinds:
-            return self._open_call(node, place)
-        native = self._native_call(node)
-        values = [argument.value for argument in node.arguments]
-        if native is not None:
-            name, first = native
-            return _native(name, first, node.arguments, self.operands(values), place)
-        if type(node.function) is syntax.Dot and self.unit.known(node.function) is None:
-            return self._method_call(node, node.function, place)
-        function, *arguments = self.operands([node.function, *values])
-        packed = _pack(node.arguments, arguments, place)
-        return py.metered("!call", [function, *packed], place)
-
-    def _native_call(self, node: syntax.Call) -> tuple[str, list[str]] | None:
-        """Return the Python function that a call surely fits, and its first arguments.
-
-        None if it is not known, or the call does not fit.
-        """
-        function = node.function
-        if type(function) is syntax.Name and function.scope == "global":
-            target = self.unit.defs.get(function.name)
-            if target is not None:
-                fits = call_fits(script_signature(target.parameters), node)
-                return (variable(function), []) if fits else None
-        known = self.unit.known(function)
-        if known is None or type(known[1]) is not Builtin:
-            return None
-        name, builtin = known
-        if not call_fits(python_signature(builtin.fn, 1), node):
-            return None
-        return self.unit.inner(name, builtin), [METER]
-
-    def _method_call(
-        self, node: syntax.Call, selection: syntax.Dot, place: At
-    ) -> ast.expr:
-        """Compile `x.name(...)`, without a bound method where nobody can tell."""
-        values = [argument.value for argument in node.arguments]
-        dot = at(selection.pos)
-        if any(may_run_code(value) for value in values):
-            # The attribute must be looked up before the arguments have their effects.
-            function, *arguments = self.operands([selection, *values])
-            packed = _pack(node.arguments, arguments, place)
-            return py.metered("!call", [function, *packed], place)
-        self.cost.nodes += 1
-        owner, *arguments = self.operands([selection.operand, *values])
-        packed = _pack(node.arguments, arguments, place)
-        name = py.constant(selection.name, dot)
-        return py.metered("!call_method", [owner, name, *packed], place)
-
-    def _open_call(self, node: syntax.Call, place: At) -> ast.expr:
-        """Compile a call with `*args` or `**kwargs`, which come last, as in Go."""
-        plain = [a for a in node.arguments if a.kind in ("positional", "keyword")]
-        opened = {a.kind: a.value for a in node.arguments if a not in plain}
-        last = [opened[kind] for kind in ("star", "starstar") if kind in opened]
-        values = [node.function, *(argument.value for argument in plain), *last]
-        compiled = self.operands(values)
-        function, arguments = compiled[0], compiled[1 : 1 + len(plain)]
-        rest = iter(compiled[1 + len(plain) :])
-        star, starstar = (
-            next(rest) if kind in opened else py.load("!absent", place)
-            for kind in ("star", "starstar")
-        )
-        packed = _pack(plain, arguments, place)
-        return py.metered("!call_open", [function, *packed, star, starstar], place)
 
     # Functions and comprehensions
 
@@ -380,59 +209,24 @@ class Expressions(Operators):
                 ast.Expr(py.metered("!set_index", [target, *pair], place), **place)
             )
             return
-        self.cost.bytes += SLOT_BYTES
+        self.cost.bytes += SLOT
         value = self.expr(cast(Expr, body))
         self.emit(ast.Expr(py.method(target, "append", [value], place), **place))
 
     _EXPRESSIONS: ClassVar[dict[type, Callable[..., ast.expr]]] = {
         syntax.Name: _name,
         syntax.Literal_: _literal,
-        syntax.ListExpr: _list,
-        syntax.TupleExpr: _tuple,
-        syntax.DictExpr: _dict,
+        syntax.ListExpr: Calls.list_display,
+        syntax.TupleExpr: Calls.tuple_display,
+        syntax.DictExpr: Calls.dict_display,
         syntax.Paren: _paren,
         syntax.Unary: _unary,
         syntax.Binary: _binary,
         syntax.Conditional: _conditional,
         syntax.Dot: _dot,
-        syntax.Index: _index,
+        syntax.Index: Calls.index,
         syntax.Slice: _slice,
-        syntax.Call: _call,
+        syntax.Call: Calls.call,
         syntax.Lambda: _lambda,
         syntax.Comprehension: _comprehension,
     }
-
-
-def _native(
-    name: str,
-    first: list[str],
-    arguments: Sequence[Argument],
-    values: Sequence[ast.expr],
-    place: At,
-) -> ast.expr:
-    """Return a call of a Python function that the arguments fit."""
-    positional: list[ast.expr] = [py.load(argument, place) for argument in first]
-    keywords: list[ast.keyword] = []
-    for argument, value in zip(arguments, values, strict=True):
-        if argument.kind == "keyword":
-            keywords.append(ast.keyword(argument.name, value, **place))
-        else:
-            positional.append(value)
-    return ast.Call(py.load(name, place), positional, keywords, **place)
-
-
-def _pack(
-    arguments: Sequence[Argument], values: Sequence[ast.expr], place: At
-) -> list[ast.expr]:
-    """Return a tuple of the positional arguments and a dict of the others."""
-    positional: list[ast.expr] = []
-    names: list[ast.expr | None] = []
-    named: list[ast.expr] = []
-    for argument, value in zip(arguments, values, strict=True):
-        if argument.kind == "keyword":
-            names.append(py.constant(argument.name, place))
-            named.append(value)
-        else:
-            positional.append(value)
-    keywords = ast.Dict(names, named, **place) if names else py.load("!none", place)
-    return [py.tuple_of(positional, place), keywords]

@@ -20,7 +20,7 @@ from starflow_service.starlark.kinds import (
     Kind,
     result_bits,
 )
-from starflow_service.starlark.pysyntax import At
+from starflow_service.starlark.pysyntax import At, is_simple
 
 SMALL = 2**62
 # Integers up to here are the same as floats.
@@ -69,11 +69,6 @@ COMPARISONS: dict[str, type[ast.cmpop]] = {
 }
 
 
-def is_simple(node: ast.expr) -> bool:
-    """Tell whether a compiled operand may be written twice."""
-    return isinstance(node, ast.Name | ast.Constant)
-
-
 class Operators(Emitter):
     """Compiles operations on compiled operands of known or unknown kinds."""
 
@@ -91,6 +86,8 @@ class Operators(Emitter):
             return pair.comparison()
         if op in ARITHMETIC:
             return pair.arithmetic()
+        if op in ("in", "not in"):
+            return pair.membership()
         return pair.division() if op == "/" else pair.helped()
 
     def negation(self, operand: ast.expr, kind: Kind, place: At) -> ast.expr:
@@ -213,6 +210,20 @@ class _Pair:
             return self.helped()
         tests, x, y = self._typed(wanted)
         return self._choose(tests, self._compared(x, y), x, y)
+
+    def membership(self) -> ast.expr:
+        """Return `left in right`, inline if it is a string among a dict's keys."""
+        left, right = self.operands
+        if not is_simple(left) or not is_simple(right):
+            return self.helped()
+        tests = [py.has_type(right, "!Dict", self.place)]
+        if self.kinds[0].tag != "str":
+            if self.kinds[0] is not ANY:
+                return self.helped()
+            tests.append(py.has_type(left, "!str", self.place))
+        operator = ast.In() if self.op == "in" else ast.NotIn()
+        result = ast.Compare(left, [operator], [right], **self.place)
+        return self._choose(tests, result, left, right)
 
     def _compared(self, left: ast.expr, right: ast.expr) -> ast.expr:
         return ast.Compare(left, [COMPARISONS[self.op]()], [right], **self.place)

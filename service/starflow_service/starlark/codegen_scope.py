@@ -18,15 +18,15 @@ The first four live in the globals or the locals of a run, the others in the pro
 """
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from starflow_service.starlark import pysyntax as py
 from starflow_service.starlark.callgraph import CallGraph
 from starflow_service.starlark.kinds import Kinds
-from starflow_service.starlark.pysyntax import At
+from starflow_service.starlark.pysyntax import At, Operand, at
 from starflow_service.starlark.syntax import Def, Dot, Expr, File, Load, Name, Pos
 from starflow_service.starlark.values import Builtin, HostFunction, Module
 
@@ -35,9 +35,6 @@ from starflow_service.starlark.values import Builtin, HostFunction, Module
 UNCOUNTED_FUNCTIONS_MAX = 100
 
 CONSTANTS = {"None": None, "True": True, "False": False}
-
-# What a compiled operand can be when it is used twice: a literal or a variable.
-Operand: TypeAlias = ast.Name | ast.Constant
 
 
 class Unit:
@@ -55,8 +52,8 @@ class Unit:
         self.deep = deep
         # Names that the program adds to its `__builtins__`.
         self.constants: dict[str, Any] = {}
-        # Where compiled code reads an element inline: the owner and the index.
-        self.reads: dict[Pos, tuple[Operand, Operand]] = {}
+        # Where compiled code accesses an element inline: the owner and the index.
+        self.accesses: dict[Pos, tuple[Operand, Operand]] = {}
         # Global variables of a run that say which functions are running.
         self.flags: list[str] = []
         self.functions = 0
@@ -124,9 +121,9 @@ class Unit:
             return None
         return known[0].removeprefix("u!")
 
-    def inner(self, name: str, builtin: Builtin) -> str:
-        """Return the name of the Python function inside a built-in."""
-        return self.constant(f"f!{name}", builtin.fn)
+    def inner(self, name: str, function: Callable[..., Any]) -> str:
+        """Return the name of the Python function inside a built-in or a method."""
+        return self.constant(f"f!{name}", function)
 
 
 def dotted(node: Expr) -> str | None:
@@ -181,6 +178,26 @@ class Emitter:
     # longer than its own text: it has loops, or calls functions of the script.
     locks: bool = False
     repeats: bool = False
+
+    def expr(self, node: Expr) -> ast.expr:
+        """Return the Python expression for *node*; `out` gets what it needs before."""
+        raise NotImplementedError
+
+    def operands(
+        self, nodes: Sequence[Expr], before: Sequence[ast.expr] = ()
+    ) -> list[ast.expr]:
+        """Return *before* and the expressions for *nodes*, to be evaluated in order."""
+        done = list(before)
+        for node in nodes:
+            mark, ordered = len(self.out), self.ordered
+            value = self.expr(node)
+            if done and self.ordered > ordered:
+                needed = self.out[mark:]
+                del self.out[mark:]
+                done = [self.spill(earlier, at(node.start)) for earlier in done]
+                self.out.extend(needed)
+            done.append(value)
+        return done
 
     def emit(self, *statements: ast.stmt) -> None:
         """Add statements whose order matters."""

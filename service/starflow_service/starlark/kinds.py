@@ -123,9 +123,15 @@ class Kinds:
         if binding.how == "element" and binding.value is not None:
             return self._element(binding.value)
         if binding.how == "number" and binding.value is not None:
-            name = self._called(binding.value)
-            return LENGTH if name == "enumerate" else ANY
+            return self._number(binding.value)
         return ANY
+
+    def _number(self, node: Expr) -> Kind:
+        """Return the kind of what numbers the elements of *node*."""
+        if self._called(node) != "enumerate" or type(node) is not syntax.Call:
+            return ANY
+        plain = [a.kind for a in node.arguments] == ["positional"]
+        return LENGTH if plain else INT
 
     def _element(self, node: Expr) -> Kind:
         """Return the kind of what a loop over *node* goes through."""

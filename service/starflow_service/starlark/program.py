@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from starflow_service.starlark.binding import script_signature
 from starflow_service.starlark.builtins import MODULES, UNIVERSE
 from starflow_service.starlark.codegen import generate
-from starflow_service.starlark.codegen_scope import UNCOUNTED_FUNCTIONS_MAX, Operand
+from starflow_service.starlark.codegen_scope import UNCOUNTED_FUNCTIONS_MAX
 from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
 from starflow_service.starlark.parser import parse
+from starflow_service.starlark.pysyntax import Operand
 from starflow_service.starlark.resolver import Resolution, resolve
 from starflow_service.starlark.support import OPERATIONS
 from starflow_service.starlark.syntax import File, Pos
@@ -28,8 +29,8 @@ class Program:
     What a script means, apart from any run of it.
 
     `functions` are the dotted names of the host's functions that it mentions, each with
-    its first place.  `reads` says which variables compiled code indexes inline, and
-    where, for the messages of those that fail.
+    its first place.  `accesses` says which variables compiled code indexes inline,
+    and where, for the messages of those that fail.
     """
 
     filename: str
@@ -37,14 +38,19 @@ class Program:
     builtins: Mapping[str, Any]
     flags: tuple[str, ...]
     global_names: tuple[str, ...]
-    reads: Mapping[Pos, tuple[Operand, Operand]]
+    accesses: Mapping[Pos, tuple[Operand, Operand]]
     functions: Mapping[str, Pos]
     warnings: tuple[Diagnostic, ...]
 
     def globals_for(self, m: "Meter") -> dict[str, Any]:
         """Return the globals of a new run, before its top level has been executed."""
         variables = dict.fromkeys(self.flags, False)
-        return {**variables, METER: m, "__builtins__": self.builtins}
+        return {
+            **variables,
+            METER: m,
+            "!cap": m.limits.max_elements,
+            "__builtins__": self.builtins,
+        }
 
 
 def compile_program(source: str, *, filename: str = "script.star") -> Program:
@@ -80,7 +86,7 @@ def compile_program(source: str, *, filename: str = "script.star") -> Program:
         builtins={**OPERATIONS, **unit.constants},
         flags=tuple(unit.flags),
         global_names=tuple(f"{name}!" for name in resolution.globals),
-        reads=unit.reads,
+        accesses=unit.accesses,
         functions=resolution.functions,
         warnings=tuple(resolution.warnings),
     )

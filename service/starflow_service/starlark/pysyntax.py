@@ -2,7 +2,8 @@
 
 import ast
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from itertools import islice
+from typing import Any, TypeAlias, TypedDict, TypeGuard
 
 from starflow_service.starlark.syntax import Pos
 from starflow_service.starlark.trace import METER
@@ -18,6 +19,24 @@ class At(TypedDict):
     end_lineno: int
     col_offset: int
     end_col_offset: int
+
+
+# What a compiled operand can be when it is used twice: a literal or a variable.
+Operand: TypeAlias = ast.Name | ast.Constant
+
+# Expressions up to so many nodes may be written twice, in branches that exclude each
+# other.  A branch within a branch would otherwise double the code again and again.
+COPIED_NODES_MAX = 16
+
+
+def is_simple(node: ast.expr) -> TypeGuard[Operand]:
+    """Tell whether evaluating a compiled operand twice is as good as once."""
+    return isinstance(node, ast.Name | ast.Constant)
+
+
+def is_small(node: ast.expr) -> bool:
+    """Tell whether a compiled operand may be written twice."""
+    return sum(1 for _ in islice(ast.walk(node), COPIED_NODES_MAX)) < COPIED_NODES_MAX
 
 
 def at(pos: Pos) -> At:
@@ -89,11 +108,15 @@ def subscript(value: ast.expr, index: ast.expr, place: At) -> ast.expr:
     return ast.Subscript(value, index, _LOAD, **place)
 
 
-def same_type(value: ast.expr, types: Sequence[str], place: At) -> ast.expr:
-    """Return `type(value) is A`, or `type(value) is A is B`, of names of types."""
-    test: ast.expr = call("!type", [value], place)
-    names: list[ast.expr] = [load(name, place) for name in types]
-    return ast.Compare(test, [ast.Is() for _ in names], names, **place)
+def has_type(value: ast.expr, name: str, place: At) -> ast.expr:
+    """Return `type(value) is name`."""
+    test = call("!type", [value], place)
+    return ast.Compare(test, [ast.Is()], [load(name, place)], **place)
+
+
+def both(tests: Sequence[ast.expr], place: At) -> ast.expr:
+    """Return the conjunction of *tests*, which are not none."""
+    return tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), [*tests], **place)
 
 
 def spend(counter: str, amount: ast.Constant, place: At) -> ast.stmt:

@@ -143,6 +143,7 @@ OPERATIONS: Mapping[str, Any] = {
     "!none": {},
     "!absent": MISSING,
     "!type": type,
+    "!len": len,
     "!int": int,
     "!float": float,
     "!str": str,

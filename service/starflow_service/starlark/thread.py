@@ -23,7 +23,6 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from starflow_service.starlark import ops
-from starflow_service.starlark.codegen_scope import Operand
 from starflow_service.starlark.errors import (
     Abort,
     EvalError,
@@ -37,6 +36,7 @@ from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
 from starflow_service.starlark.meter import Meter
 from starflow_service.starlark.outcomes import Aborted, Failed, Outcome, Returned
 from starflow_service.starlark.program import MAIN, Program
+from starflow_service.starlark.pysyntax import Operand
 from starflow_service.starlark.trace import (
     error_stack,
     is_script,
@@ -217,9 +217,9 @@ def _explain(
     if isinstance(error, NameError):
         raise EvalError(_unset_variable(where))
     if isinstance(error, IndexError | KeyError):
-        read = program.reads.get(position(frame.f_code, where.tb_lasti))
-        if read is not None:
-            owner, index = (_value(operand, frame) for operand in read)
+        access = program.accesses.get(position(frame.f_code, where.tb_lasti))
+        if access is not None:
+            owner, index = (_value(operand, frame) for operand in access)
             ops.index(m, owner, index)
 
 

@@ -1,0 +1,151 @@
+"""Elements and displays, inline where the container is an ordinary list or dict.
+
+An ordinary one is a `List` or a `Dict` itself: those that are frozen or being iterated
+over are of other classes, so that a single test of the class covers both.  Reading and
+writing inline needs no look at the index: when it is not there, Python says so, and the
+thread does the operation once more for its words (`Unit.accesses` says with what).
+"""
+
+import ast
+
+from starflow_service.starlark import pysyntax as py
+from starflow_service.starlark import syntax
+from starflow_service.starlark.caps import ENTRY, HEADER, SLOT, TABLE
+from starflow_service.starlark.codegen_ops import Operators
+from starflow_service.starlark.kinds import ANY, NOTHING, STR, Kind
+from starflow_service.starlark.pysyntax import At, is_simple, is_small
+
+
+class Elements(Operators):
+    """Compiles `x[i]`, `x[i] = v`, `[...]` and `{...}`."""
+
+    # Reading
+
+    def index(self, node: syntax.Index, place: At) -> ast.expr:
+        """Compile `x[i]`."""
+        owner, index = self.operands([node.operand, node.index])
+        return self.element(owner, index, node, place)
+
+    def element(
+        self, owner: ast.expr, index: ast.expr, node: syntax.Index, place: At
+    ) -> ast.expr:
+        """Return `owner[index]`."""
+        kind = self.kinds.of(node.index)
+        if kind is STR or kind.tag == "int":
+            return self._element_of_one(owner, index, kind, node, place)
+        if kind not in (ANY, NOTHING) or not is_simple(owner):
+            return py.metered("!index", [owner, index], place)
+        once, again = self.twice(index, place)
+        self._note(node, owner, again)
+        # The index first, so that it is evaluated whatever the owner is.
+        numbered = [
+            py.has_type(once, "!int", place),
+            py.has_type(owner, "!List", place),
+        ]
+        keyed = [
+            py.has_type(again, "!str", place),
+            py.has_type(owner, "!Dict", place),
+        ]
+        tests = [py.both(numbered, place), py.both(keyed, place)]
+        test = ast.BoolOp(ast.Or(), tests, **place)
+        read = py.subscript(owner, again, place)
+        helped = py.metered("!index", [owner, again], place)
+        return ast.IfExp(test, read, helped, **place)
+
+    def _element_of_one(
+        self,
+        owner: ast.expr,
+        index: ast.expr,
+        kind: Kind,
+        node: syntax.Index,
+        place: At,
+    ) -> ast.expr:
+        """Return `owner[index]` for an index that only one container can take."""
+        if not is_small(index):
+            return py.metered("!index", [owner, index], place)
+        once, again = self.twice(owner, place)
+        test = py.has_type(once, "!Dict" if kind is STR else "!List", place)
+        inside, noted = self.twice(index, place)
+        self._note(node, again, noted)
+        read = py.subscript(again, inside, place)
+        helped = py.metered("!index", [again, index], place)
+        return ast.IfExp(test, read, helped, **place)
+
+    def twice(self, value: ast.expr, place: At) -> tuple[ast.expr, ast.expr]:
+        """Return *value* as it is evaluated, and as it is used again afterwards."""
+        if is_simple(value):
+            return value, value
+        name = self.temporary()
+        return py.walrus(name, value, place), py.load(name, place)
+
+    def _note(self, node: syntax.Index, owner: ast.expr, index: ast.expr) -> None:
+        if is_simple(owner) and is_simple(index):
+            self.unit.accesses[node.pos] = (owner, index)
+
+    # Writing
+
+    def set_element(
+        self,
+        owner: ast.expr,
+        index: ast.expr,
+        value: ast.expr,
+        node: syntax.Index,
+        place: At,
+    ) -> None:
+        """Emit `owner[index] = value`, whose operands are evaluated already."""
+        helped = py.metered("!set_index", [owner, index, value], place)
+        store = ast.Expr(helped, **place)
+        kind = self.kinds.of(node.index)
+        if not (is_simple(owner) and is_simple(index)):
+            self.emit(store)
+            return
+        if kind is STR:
+            # A new entry has to be paid for, so only those that are there are set.
+            known = ast.Compare(index, [ast.In()], [owner], **place)
+            tests = [py.has_type(owner, "!Dict", place), known]
+        elif kind.tag == "int":
+            tests = [py.has_type(owner, "!List", place)]
+        elif kind in (ANY, NOTHING):
+            tests = [
+                py.has_type(owner, "!List", place),
+                py.has_type(index, "!int", place),
+            ]
+        else:
+            self.emit(store)
+            return
+        self._note(node, owner, index)
+        target = ast.Subscript(owner, index, ast.Store(), **place)
+        direct = ast.Assign([target], value, **place)
+        self.emit(ast.If(py.both(tests, place), [direct], [store], **place))
+
+    # Displays
+
+    def list_display(self, node: syntax.ListExpr, place: At) -> ast.expr:
+        """Compile `[...]`."""
+        self.cost.bytes += HEADER + SLOT * len(node.items)
+        items = self.operands(node.items)
+        given = [py.list_of(items, place)] if items else []
+        return py.call("!List", given, place)
+
+    def tuple_display(self, node: syntax.TupleExpr, place: At) -> ast.expr:
+        """Compile `(...)`."""
+        self.cost.bytes += HEADER + SLOT * len(node.items)
+        return py.tuple_of(self.operands(node.items), place)
+
+    def dict_display(self, node: syntax.DictExpr, place: At) -> ast.expr:
+        """Compile `{...}`."""
+        parts = self.operands([p for e in node.entries for p in (e.key, e.value)])
+        keys, values = parts[::2], parts[1::2]
+        if _are_distinct(keys):
+            self.cost.bytes += HEADER + TABLE + ENTRY * len(keys)
+            given = [ast.Dict([*keys], values, **place)] if keys else []
+            return py.call("!Dict", given, place)
+        pairs = [py.tuple_of(pair, place) for pair in zip(keys, values, strict=True)]
+        return py.metered("!make_dict", [py.list_of(pairs, place)], place)
+
+
+def _are_distinct(keys: list[ast.expr]) -> bool:
+    """Tell whether all keys are different strings."""
+    values = [key.value for key in keys if isinstance(key, ast.Constant)]
+    strings = {value for value in values if type(value) is str}
+    return len(strings) == len(keys)

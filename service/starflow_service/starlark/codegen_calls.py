@@ -1,0 +1,247 @@
+"""Calls: native where the function is known, through `ops.call` where it is not."""
+
+import ast
+from collections.abc import Mapping, Sequence
+
+from starflow_service.starlark import pysyntax as py
+from starflow_service.starlark import syntax
+from starflow_service.starlark.access import METHODS
+from starflow_service.starlark.binding import (
+    call_fits,
+    python_signature,
+    script_signature,
+)
+from starflow_service.starlark.caps import SLOT
+from starflow_service.starlark.codegen_access import Elements
+from starflow_service.starlark.kinds import ANY, NOTHING, STR
+from starflow_service.starlark.pysyntax import At, at, is_simple, is_small
+from starflow_service.starlark.syntax import Argument, Expr
+from starflow_service.starlark.trace import METER
+from starflow_service.starlark.values import Builtin, Dict, List
+from starflow_service.starlark.walk import walk
+
+# What a call of a built-in may return: a short string, say.
+RESULT_BYTES = 64
+
+# The classes whose methods are called directly, by the names of the classes.
+DIRECT: Mapping[type, str] = {str: "!str", List: "!List", Dict: "!Dict"}
+
+
+def may_run_code(node: Expr) -> bool:
+    """Tell whether evaluating *node* may call something, and so have an effect."""
+    return any(type(inner) is syntax.Call for inner in walk(node))
+
+
+def _has_comprehension(node: Expr) -> bool:
+    return any(type(inner) is syntax.Comprehension for inner in walk(node))
+
+
+def owner_of(method: str) -> type | None:
+    """Return the only class that has a method of this name, None if others have too."""
+    owners = [kind for kind in DIRECT if method in METHODS[kind]]
+    return owners[0] if len(owners) == 1 else None
+
+
+class Calls(Elements):
+    """Compiles calls."""
+
+    def call(self, node: syntax.Call, place: At) -> ast.expr:
+        """Compile `f(...)`."""
+        if self.unit.calls.runs_script(node):
+            self.repeats = True
+        if self.kinds.of(node).tag in ("any", "str"):
+            self.cost.bytes += RESULT_BYTES
+        kinds = {argument.kind for argument in node.arguments}
+        if "star" in kinds or "starstar" in kinds:
+            return self._open_call(node, place)
+        native = self._native_call(node)
+        values = [argument.value for argument in node.arguments]
+        if native is not None:
+            name, first = native
+            arguments = self.operands(values)
+            if name == "f!u!len":
+                return self._length(arguments[0], place)
+            return _native(name, first, node.arguments, arguments, place)
+        if type(node.function) is syntax.Dot and self.unit.known(node.function) is None:
+            return self._method_call(node, node.function, place)
+        function, *arguments = self.operands([node.function, *values])
+        packed = _pack(node.arguments, arguments, place)
+        return py.metered("!call", [function, *packed], place)
+
+    def _native_call(self, node: syntax.Call) -> tuple[str, list[str]] | None:
+        """
+        Return the Python function that a call surely fits, and its first arguments.
+
+        None if it is not known, or the call does not fit.
+        """
+        function = node.function
+        if type(function) is syntax.Name and function.scope == "global":
+            target = self.unit.defs.get(function.name)
+            if target is not None:
+                fits = call_fits(script_signature(target.parameters), node)
+                return (f"{function.name}!", []) if fits else None
+        known = self.unit.known(function)
+        if known is None or type(known[1]) is not Builtin:
+            return None
+        name, builtin = known
+        if not call_fits(python_signature(builtin.fn, 1), node):
+            return None
+        return self.unit.inner(name, builtin.fn), [METER]
+
+    def _length(self, value: ast.expr, place: At) -> ast.expr:
+        """Return `len(value)`."""
+        once, again = self.twice(value, place)
+        test = py.has_type(once, "!List", place)
+        direct = py.call("!len", [again], place)
+        helped = py.metered("f!u!len", [again], place)
+        return ast.IfExp(test, direct, helped, **place)
+
+    # Methods
+
+    def _method_call(
+        self, node: syntax.Call, selection: syntax.Dot, place: At
+    ) -> ast.expr:
+        """
+        Compile `x.name(...)`, without a bound method where nobody can tell.
+
+        The attribute is looked up before the arguments have their effects, if any.
+        """
+        values = [argument.value for argument in node.arguments]
+        effects = any(map(may_run_code, values))
+        if effects and any(map(_has_comprehension, values)):
+            function, *arguments = self.operands([selection, *values])
+            packed = _pack(node.arguments, arguments, place)
+            return py.metered("!call", [function, *packed], place)
+        self.cost.nodes += 1
+        owner, *arguments = self.operands([selection.operand, *values])
+        packed = _pack(node.arguments, arguments, place)
+        name = py.constant(selection.name, at(selection.pos))
+
+        def general(owner: ast.expr) -> ast.expr:
+            if not effects:
+                return py.metered("!call_method", [owner, name, *packed], place)
+            function = py.metered("!attr", [owner, name], at(selection.pos))
+            return py.metered("!call", [function, *packed], place)
+
+        kind = owner_of(selection.name)
+        if kind is None or not self._fits_method(kind, node, selection, arguments):
+            return general(owner)
+        if kind is str and self.kinds.of(selection.operand) is STR:
+            return self._direct_method(kind, node, selection, owner, arguments)
+        once, again = self.twice(owner, place)
+        tests = [py.has_type(once, DIRECT[kind], place)]
+        inlined = self._inlined_method(node, selection.name, again, arguments, tests)
+        if inlined is None:
+            inlined = self._direct_method(kind, node, selection, again, arguments)
+        return ast.IfExp(py.both(tests, place), inlined, general(again), **place)
+
+    def _fits_method(
+        self,
+        kind: type,
+        node: syntax.Call,
+        selection: syntax.Dot,
+        arguments: list[ast.expr],
+    ) -> bool:
+        """Tell whether the method of *kind* surely takes the arguments."""
+        signature = python_signature(METHODS[kind][selection.name], 2)
+        return call_fits(signature, node) and all(map(is_small, arguments))
+
+    def _direct_method(
+        self,
+        kind: type,
+        node: syntax.Call,
+        selection: syntax.Dot,
+        owner: ast.expr,
+        arguments: list[ast.expr],
+    ) -> ast.expr:
+        """Return a call of the function that is the method."""
+        function = METHODS[kind][selection.name]
+        name = self.unit.inner(f".{selection.name}", function)
+        place = at(node.pos)
+        return _native(name, [METER], node.arguments, arguments, place, receiver=owner)
+
+    def _inlined_method(
+        self,
+        node: syntax.Call,
+        name: str,
+        owner: ast.expr,
+        arguments: list[ast.expr],
+        tests: list[ast.expr],
+    ) -> ast.expr | None:
+        """
+        Return one of the few methods that Python's own do as well, else None.
+
+        *tests* already has the one for the owner's class, and gets what else is needed.
+        """
+        place = at(node.pos)
+        if name == "append":
+            self.cost.bytes += SLOT
+            length = py.call("!len", [owner], place)
+            cap = py.load("!cap", place)
+            tests.append(ast.Compare(length, [ast.Lt()], [cap], **place))
+            return py.method(owner, "append", arguments, place)
+        if name == "get" and is_simple(arguments[0]):
+            kind = self.kinds.of(node.arguments[0].value)
+            if kind is ANY or kind is NOTHING:
+                tests.append(py.has_type(arguments[0], "!str", place))
+            elif kind is not STR:
+                return None
+            return py.method(owner, "get", arguments, place)
+        return None
+
+    # Calls with * and **
+
+    def _open_call(self, node: syntax.Call, place: At) -> ast.expr:
+        """Compile a call with `*args` or `**kwargs`, which come last, as in Go."""
+        plain = [a for a in node.arguments if a.kind in ("positional", "keyword")]
+        opened = {a.kind: a.value for a in node.arguments if a not in plain}
+        last = [opened[kind] for kind in ("star", "starstar") if kind in opened]
+        values = [node.function, *(argument.value for argument in plain), *last]
+        compiled = self.operands(values)
+        function, arguments = compiled[0], compiled[1 : 1 + len(plain)]
+        rest = iter(compiled[1 + len(plain) :])
+        star, starstar = (
+            next(rest) if kind in opened else py.load("!absent", place)
+            for kind in ("star", "starstar")
+        )
+        packed = _pack(plain, arguments, place)
+        return py.metered("!call_open", [function, *packed, star, starstar], place)
+
+
+def _native(
+    name: str,
+    first: list[str],
+    arguments: Sequence[Argument],
+    values: Sequence[ast.expr],
+    place: At,
+    *,
+    receiver: ast.expr | None = None,
+) -> ast.expr:
+    """Return a call of a Python function that the arguments fit."""
+    positional: list[ast.expr] = [py.load(argument, place) for argument in first]
+    if receiver is not None:
+        positional.append(receiver)
+    keywords: list[ast.keyword] = []
+    for argument, value in zip(arguments, values, strict=True):
+        if argument.kind == "keyword":
+            keywords.append(ast.keyword(argument.name, value, **place))
+        else:
+            positional.append(value)
+    return ast.Call(py.load(name, place), positional, keywords, **place)
+
+
+def _pack(
+    arguments: Sequence[Argument], values: Sequence[ast.expr], place: At
+) -> list[ast.expr]:
+    """Return a tuple of the positional arguments and a dict of the others."""
+    positional: list[ast.expr] = []
+    names: list[ast.expr | None] = []
+    named: list[ast.expr] = []
+    for argument, value in zip(arguments, values, strict=True):
+        if argument.kind == "keyword":
+            names.append(py.constant(argument.name, place))
+            named.append(value)
+        else:
+            positional.append(value)
+    keywords = ast.Dict(names, named, **place) if names else py.load("!none", place)
+    return [py.tuple_of(positional, place), keywords]
