@@ -16,14 +16,13 @@ DEFAULT_NAMESPACE = "default"
 # gRPC's own limit in every language; the service keeps it on purpose.
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 
-_SERVICES = ["starflow.v1.WorkflowService", "starflow.v1.WorkerService"]
-_STREAMS = [{"service": "starflow.v1.WorkflowService", "method": "GetEvents"}]
+_SERVICE = {"service": "starflow.v1.WorkflowService"}
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
-            "name": [{"service": service} for service in _SERVICES],
+            "name": [_SERVICE],
             # Every method is safe to send again, as long as Run names its run, which
-            # this package always does.
+            # `Client` always does.
             "retryPolicy": {
                 "maxAttempts": 5,
                 "initialBackoff": "0.1s",
@@ -33,11 +32,15 @@ _SERVICE_CONFIG = {
             },
         },
         # No retry by the transport here: the stream goes on at its next version.
-        {"name": _STREAMS},
+        {"name": [{**_SERVICE, "method": "GetEvents"}]},
     ]
 }
-_OPTIONS: list[tuple[str, Any]] = [
+_RETRIES: list[tuple[str, Any]] = [
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+]
+# A worker has to know that the service was away: see `Link.on_lost`.
+_NO_RETRIES: list[tuple[str, Any]] = [("grpc.enable_retries", 0)]
+_OPTIONS: list[tuple[str, Any]] = [
     # gRPC's own backoff grows to two minutes. A restarted server holds back the tasks
     # that workers had for a second, and who comes later finds them given away.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -61,14 +64,14 @@ class Connection:
 
     def open(self) -> grpc.aio.Channel:
         """Open a channel that belongs to the running event loop."""
-        options = self._options()
+        options = [*_RETRIES, *self._options()]
         if self.credentials is None:
             return grpc.aio.insecure_channel(self.address, options=options)
         return grpc.aio.secure_channel(self.address, self.credentials, options=options)
 
     def open_blocking(self) -> grpc.Channel:
-        """Open a channel for threads."""
-        options = self._options()
+        """Open a channel for threads, which repeat their requests themselves."""
+        options = [*_NO_RETRIES, *self._options()]
         if self.credentials is None:
             return grpc.insecure_channel(self.address, options=options)
         return grpc.secure_channel(self.address, self.credentials, options=options)

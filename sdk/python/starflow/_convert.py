@@ -116,6 +116,8 @@ def _plain_checked(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Return *value*, which JSON does not know, one step plainer; or TypeError."""
     kind = type(value)
+    if kind is _json.JsonText:
+        return _json.decode(value.text)
     if dataclasses.is_dataclass(kind):
         return {name: getattr(value, name) for name in _field_names(kind)}
     if isinstance(value, enum.Enum):
@@ -128,8 +130,6 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if hasattr(kind, "model_dump"):  # a pydantic model
         return value.model_dump(mode="json")
-    if kind is _json.JsonText:
-        return _json.decode(value.text)
     raise TypeError(f"{kind.__name__} has no JSON form")
 
 
@@ -165,8 +165,8 @@ def takes_objects(annotation: Any) -> bool:
     origin = typing.get_origin(annotation) or annotation
     if origin is Union or origin is types.UnionType:
         return any(map(takes_objects, typing.get_args(annotation)))
-    if not isinstance(origin, type) or origin is object:
-        return origin is not None and origin is not Literal
+    if annotation in (Any, object) or isinstance(annotation, typing.TypeVar):
+        return True
     is_record = dataclasses.is_dataclass(origin) or is_typeddict(origin)
     is_model = hasattr(origin, "model_validate")
     return is_record or is_model or origin in (dict, Mapping)

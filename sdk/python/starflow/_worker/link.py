@@ -15,6 +15,10 @@ from starflow.v1 import worker_service_pb2_grpc as pb_grpc
 from starflow.v1 import workflow_service_pb2, workflow_service_pb2_grpc
 
 _logger = logging.getLogger("starflow.worker")
+_LOST = (
+    grpc.ChannelConnectivity.IDLE,
+    grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+)
 _ANSWER_SECONDS_MAX = 10.0
 # A heartbeat that takes longer has missed its purpose; the next one may do better.
 _BEAT_SECONDS_MAX = 4.0
@@ -98,6 +102,25 @@ class Link:
             self._reporting.Heartbeat, request, _BEAT_SECONDS_MAX
         )
         return response
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """
+        Call *callback* whenever the connection is lost.
+
+        A server that is started again holds tasks back for those who had them, and
+        only for a second: who has any must say so at once, and not at the next
+        heartbeat or when a slot is free.
+        """
+
+        was_ready = False
+
+        def changed(state: grpc.ChannelConnectivity) -> None:
+            nonlocal was_ready
+            if was_ready and state in _LOST:
+                callback()
+            was_ready = state is grpc.ChannelConnectivity.READY
+
+        self._reports.subscribe(changed)
 
     def stop_polling(self) -> None:
         """End a waiting poll at once, and refuse further ones."""

@@ -92,9 +92,6 @@ class Poller:
             response = self._link.poll(*self._open, _WAIT_SECONDS)
         except WorkerNotRegistered:
             self._register()
-            # A server that was restarted waits for a word from those who hold tasks,
-            # and soon gives the tasks of the silent ones away.
-            self._heart.beat_soon()
         except RequestError as error:
             if self._stopping.is_set():
                 return

@@ -53,6 +53,7 @@ class Session:
         """Register, and begin to take tasks."""
         self._reporter.start()
         self._poller.start()
+        self._link.on_lost(self._heart.beat_soon)
 
     def drain(self, grace_seconds: float) -> None:
         """

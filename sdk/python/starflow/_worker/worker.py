@@ -62,6 +62,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: Session | None = None
         self._stopping = asyncio.Event()
+        self._was_told = False
         self._registered: asyncio.Future[None] | None = None
         self._background: asyncio.Task[None] | None = None
 
@@ -109,7 +110,7 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        self._stopping.set()
         if self._background is not None:
             await self._background
 
@@ -143,8 +144,9 @@ class Worker:
             self._registered.result()
 
     def _stop(self) -> None:
-        if self._stopping.is_set() and self._session is not None:
+        if self._was_told and self._session is not None:
             self._session.hurry()
+        self._was_told = True
         self._stopping.set()
 
     def _on_registered(self, error: BaseException | None) -> None:

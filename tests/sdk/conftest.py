@@ -1,0 +1,27 @@
+"""A fake service for each test, and what a worker of it needs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import starflow
+from tests.sdk.fake_service import FakeService
+from tests.sdk.serving import Gate
+
+
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    service = FakeService()
+    service.start()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def module() -> starflow.Module:
+    return starflow.Module("m")
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()

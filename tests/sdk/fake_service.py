@@ -1,0 +1,408 @@
+"""A service behind a real socket that does what a test tells it to.
+
+It decides nothing by itself: tests put tasks and runs into it, take results out, and
+break it. What the real service would do with them is the subject of other tests.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from starflow.v1 import event_pb2, failure_pb2, payload_pb2, run_pb2
+from starflow.v1 import worker_service_pb2 as worker_pb2
+from starflow.v1 import worker_service_pb2_grpc as worker_grpc
+from starflow.v1 import workflow_service_pb2 as workflow_pb2
+from starflow.v1 import workflow_service_pb2_grpc as workflow_grpc
+
+# Nothing that a test waits for takes long; this only keeps a failing one from hanging.
+PATIENCE_SECONDS = 20
+# Short, so that a poll that nobody cancels does not outlive its test by much.
+POLL_SECONDS_MAX = 2.0
+
+
+def abort(
+    context: grpc.ServicerContext,
+    code: grpc.StatusCode,
+    reason: str = "",
+    message: str = "as the test said",
+    retry_after_seconds: float | None = None,
+) -> None:
+    """End a call as the service would: with a reason, unless the test wants none."""
+    status = status_pb2.Status(code=code.value[0], message=message)
+    if reason:
+        info = error_details_pb2.ErrorInfo(domain="starflow.v1", reason=reason)
+        status.details.add().Pack(info)
+    if retry_after_seconds is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(round(retry_after_seconds * 1e9))
+        status.details.add().Pack(retry)
+    context.abort_with_status(rpc_status.to_status(status))
+
+
+def unavailable(context: grpc.ServicerContext) -> None:
+    abort(context, grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+
+
+def internal(context: grpc.ServicerContext) -> None:
+    abort(context, grpc.StatusCode.INTERNAL, "INTERNAL", "incident 4711")
+
+
+def too_large(context: grpc.ServicerContext) -> None:
+    abort(context, grpc.StatusCode.INVALID_ARGUMENT, "TOO_LARGE")
+
+
+def not_registered(context: grpc.ServicerContext) -> None:
+    abort(context, grpc.StatusCode.FAILED_PRECONDITION, "WORKER_NOT_REGISTERED")
+
+
+class EndStream(Exception):
+    """Raised by a fault: the stream ends, and gracefully."""
+
+
+def end_stream(context: grpc.ServicerContext) -> None:
+    raise EndStream
+
+
+Fault = Callable[[grpc.ServicerContext], None]
+
+
+class FakeService(
+    worker_grpc.WorkerServiceServicer, workflow_grpc.WorkflowServiceServicer
+):
+    """Both services. Everything is guarded by one condition."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        # Every request so far, by method.
+        self.requests: dict[str, list[Any]] = {}
+        # What goes wrong next, by method: each fault is used up by one call.
+        self.faults: dict[str, deque[Fault]] = {}
+        self.queue: deque[worker_pb2.Task] = deque()
+        # What a poll leased, by its id, as if its answer might have been lost.
+        self.polls: dict[str, list[worker_pb2.Task]] = {}
+        self.lost_polls = 0
+        self.results: dict[str, worker_pb2.TaskResult] = {}
+        self.statuses: dict[str, Any] = {}
+        self.abandoned: dict[str, str] = {}
+        self.heartbeat_seconds = 60.0
+        self.payload_bytes_max = 1024 * 1024
+        self.is_draining = False
+        self.runs: dict[str, run_pb2.Run] = {}
+        self.events: dict[str, list[event_pb2.Event]] = {}
+        self.diagnostics: list[workflow_pb2.Diagnostic] = []
+        self.disposition = workflow_pb2.SIGNAL_DISPOSITION_RESUMED
+        self.address = ""
+        self._server: grpc.Server | None = None
+        self._port = 0
+        self._tasks = 0
+
+    # What tests do
+
+    def start(self) -> None:
+        """Serve, on the same port as before."""
+        pool = futures.ThreadPoolExecutor(max_workers=16)
+        # Without this a restarted server could share the port with its predecessor.
+        server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
+        worker_grpc.add_WorkerServiceServicer_to_server(self, server)
+        workflow_grpc.add_WorkflowServiceServicer_to_server(self, server)
+        self._port = server.add_insecure_port(f"127.0.0.1:{self._port}")
+        self.address = f"127.0.0.1:{self._port}"
+        server.start()
+        self._server = server
+
+    def stop(self) -> None:
+        """Cut every connection, as a killed process would."""
+        if self._server is not None:
+            self._server.stop(None).wait()
+            self._server = None
+
+    def fail(self, method: str, *faults: Fault) -> None:
+        """Let the next calls of *method* end in these faults, one each."""
+        with self.changed:
+            self.faults.setdefault(method, deque()).extend(faults)
+
+    def deliver(self, function: str, input: str = "null", **fields: Any) -> str:
+        """Queue a task and return its token."""
+        with self.changed:
+            self._tasks += 1
+            task = worker_pb2.Task(
+                task_id=f"run/{self._tasks}",
+                task_token=f"token-{self._tasks}",
+                run_id="run",
+                call_version=self._tasks,
+                function=function,
+                input=payload_pb2.Payload(json=input),
+                attempt=1,
+                signal_id=f"signal-{self._tasks}",
+            )
+            task.MergeFrom(worker_pb2.Task(**fields))
+            self.queue.append(task)
+            self.changed.notify_all()
+            return task.task_token
+
+    def result(self, token: str) -> worker_pb2.TaskResult:
+        """Wait for the result of a task and return it."""
+        return self.wait_for(lambda: self.results.get(token))
+
+    def wait_for(self, condition: Callable[[], Any]) -> Any:
+        """Wait until *condition* is truthy and return what it is."""
+        with self.changed:
+            assert self.changed.wait_for(condition, PATIENCE_SECONDS), "nothing came"
+            return condition()
+
+    def wait_for_request(
+        self,
+        method: str,
+        wanted: Callable[[Any], Any] = lambda _: True,
+        *,
+        after: int = 0,
+    ) -> Any:
+        """Wait for a request that is *wanted*, past the first *after* ones."""
+        return self.wait_for(
+            lambda: next(
+                (r for r in self.requests.get(method, [])[after:] if wanted(r)), None
+            )
+        )
+
+    def count(self, method: str) -> int:
+        with self.changed:
+            return len(self.requests.get(method, []))
+
+    def put_run(self, run: run_pb2.Run) -> None:
+        with self.changed:
+            self.runs[run.run_id] = run
+            self.changed.notify_all()
+
+    def put_events(self, run_id: str, *events: event_pb2.Event) -> None:
+        with self.changed:
+            log = self.events.setdefault(run_id, [])
+            for event in events:
+                event.version = len(log) + 1
+                log.append(event)
+            self.runs[run_id].version = len(log)
+            self.changed.notify_all()
+
+    # What the service does
+
+    def _note(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
+        with self.changed:
+            self.requests.setdefault(method, []).append(request)
+            # Whoever waits for the condition must see that nobody waits for him.
+            context.add_callback(self._wake)
+            faults = self.faults.get(method)
+            fault = faults.popleft() if faults else None
+            self.changed.notify_all()
+        if fault is not None:
+            fault(context)
+
+    def _wake(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+    def RegisterFunction(self, request, context):
+        self._note("RegisterFunction", request, context)
+        interval = Duration()
+        interval.FromNanoseconds(round(self.heartbeat_seconds * 1e9))
+        return worker_pb2.RegisterFunctionResponse(
+            heartbeat_interval=interval, lease=Duration(seconds=15)
+        )
+
+    def Poll(self, request, context):
+        self._note("Poll", request, context)
+        wait = min(request.wait.ToTimedelta().total_seconds(), POLL_SECONDS_MAX)
+        with self.changed:
+            if request.poll_id in self.polls:
+                return worker_pb2.PollResponse(tasks=self.polls[request.poll_id])
+            self.changed.wait_for(
+                lambda: self.queue or not context.is_active() or self.is_draining, wait
+            )
+            if not context.is_active():
+                return worker_pb2.PollResponse()
+            count = min(len(self.queue), request.max_tasks)
+            tasks = [self.queue.popleft() for _ in range(count)]
+            if tasks:
+                self.polls[request.poll_id] = tasks
+            is_lost = bool(tasks) and self.lost_polls > 0
+            self.lost_polls -= is_lost
+        if is_lost:
+            abort(context, grpc.StatusCode.UNAVAILABLE)
+        return worker_pb2.PollResponse(tasks=tasks, draining=self.is_draining)
+
+    def CompleteTasks(self, request, context):
+        self._note("CompleteTasks", request, context)
+        with self.changed:
+            for result in request.results:
+                self.results[result.task_token] = result
+            self.changed.notify_all()
+            return worker_pb2.CompleteTasksResponse(
+                completions=[self._judge(result) for result in request.results]
+            )
+
+    def _judge(self, result: worker_pb2.TaskResult) -> worker_pb2.Completion:
+        waiting = self.statuses.get(result.task_token)
+        if waiting:
+            return waiting.popleft()
+        return worker_pb2.Completion(
+            task_token=result.task_token, status=worker_pb2.COMPLETION_STATUS_APPLIED
+        )
+
+    def Heartbeat(self, request, context):
+        self._note("Heartbeat", request, context)
+        held = {task.task_token for task in request.tasks}
+        return worker_pb2.HeartbeatResponse(
+            lease=Duration(seconds=15),
+            directives=[
+                worker_pb2.TaskDirective(
+                    task_token=token,
+                    action=worker_pb2.TASK_ACTION_ABANDON,
+                    reason=reason,
+                )
+                for token, reason in self.abandoned.items()
+                if token in held
+            ],
+        )
+
+    def GetServerInfo(self, request, context):
+        self._note("GetServerInfo", request, context)
+        limits = workflow_pb2.Limits(
+            max_payload_bytes=self.payload_bytes_max,
+            max_poll_tasks=100,
+            max_wait=Duration(seconds=60),
+        )
+        return workflow_pb2.GetServerInfoResponse(
+            version="1.2.3",
+            capabilities=["a", "b"],
+            limits=limits,
+            durability=workflow_pb2.DURABILITY_MEMORY,
+            language_version=1,
+            store="fake",
+        )
+
+    def Run(self, request, context):
+        self._note("Run", request, context)
+        with self.changed:
+            created = request.run_id not in self.runs
+            if created:
+                self.runs[request.run_id] = run_pb2.Run(
+                    namespace=request.namespace,
+                    run_id=request.run_id,
+                    state=run_pb2.RUN_STATE_PENDING,
+                    input=request.input,
+                )
+            return workflow_pb2.RunResponse(
+                run=self.runs[request.run_id], created=created
+            )
+
+    def GetRun(self, request, context):
+        self._note("GetRun", request, context)
+        final = {run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED}
+        if request.wait_until != workflow_pb2.WAIT_UNTIL_FINISHED:
+            final.add(run_pb2.RUN_STATE_YIELDED)
+        seconds = request.wait.ToTimedelta().total_seconds()
+        with self.changed:
+            if request.run_id not in self.runs:
+                abort(
+                    context, grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", "no such run"
+                )
+            self.changed.wait_for(
+                lambda: (
+                    self.runs[request.run_id].state in final or not context.is_active()
+                ),
+                seconds,
+            )
+            return workflow_pb2.GetRunResponse(run=self.runs[request.run_id])
+
+    def Signal(self, request, context):
+        self._note("Signal", request, context)
+        return workflow_pb2.SignalResponse(
+            disposition=self.disposition, resume_version=7
+        )
+
+    def GetEvents(self, request, context) -> Iterator[workflow_pb2.GetEventsResponse]:
+        self._note("GetEvents", request, context)
+        version = max(request.from_version, 1)
+        end = version + request.limit if request.limit else 1_000_000
+        while version < end:
+            batch = self._next_event(request, version, context)
+            version += len(batch)
+            yield workflow_pb2.GetEventsResponse(events=batch, next_version=version)
+            if not batch:
+                return
+            try:
+                self._note("batch", batch, context)
+            except EndStream:
+                return
+
+    def _next_event(
+        self, request: Any, version: int, context: grpc.ServicerContext
+    ) -> list[event_pb2.Event]:
+        # One event at a time, so that a test can break a stream between any two.
+        final = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED)
+        log, run = self.events[request.run_id], self.runs[request.run_id]
+        with self.changed:
+            self.changed.wait_for(
+                lambda: (
+                    len(log) >= version
+                    or not request.follow
+                    or run.state in final
+                    or not context.is_active()
+                )
+            )
+            return log[version - 1 : version]
+
+    def ValidateScript(self, request, context):
+        self._note("ValidateScript", request, context)
+        errors = [
+            d for d in self.diagnostics if d.severity == workflow_pb2.SEVERITY_ERROR
+        ]
+        return workflow_pb2.ValidateScriptResponse(
+            valid=not errors,
+            diagnostics=self.diagnostics,
+            script_hash="ab" * 32,
+            functions=["shop.charge"],
+        )
+
+
+def finished(run_id: str, output: str = "null") -> run_pb2.Run:
+    """A run that succeeded."""
+    return run_pb2.Run(
+        run_id=run_id,
+        namespace="default",
+        state=run_pb2.RUN_STATE_SUCCEEDED,
+        output=payload_pb2.Payload(json=output),
+    )
+
+
+def failed(run_id: str, code: str, message: str) -> run_pb2.Run:
+    """A run that failed."""
+    return run_pb2.Run(
+        run_id=run_id,
+        namespace="default",
+        state=run_pb2.RUN_STATE_FAILED,
+        failure=failure_pb2.Failure(code=code, message=message),
+    )
+
+
+def running(run_id: str) -> run_pb2.Run:
+    """A run under way."""
+    return run_pb2.Run(
+        run_id=run_id, namespace="default", state=run_pb2.RUN_STATE_RUNNING
+    )
+
+
+def yielded(run_id: str, signal_id: str) -> run_pb2.Run:
+    """A run that waits for a signal."""
+    wait = run_pb2.SignalWait(signal_id=signal_id, function="shop.ask", yield_version=3)
+    return run_pb2.Run(
+        run_id=run_id,
+        namespace="default",
+        state=run_pb2.RUN_STATE_YIELDED,
+        waits=[run_pb2.Wait(signal=wait)],
+    )
