@@ -107,7 +107,7 @@ def _bytes(m: "Meter", x: Any, /) -> bytes:
         )
     new_elements(m, len(items), 1)
     m.work(len(items) >> 3)
-    return bytes([_byte(m, place, item) for place, item in enumerate(items)])
+    return bytes(_byte(m, place, item) for place, item in enumerate(items))
 
 
 def _byte(m: "Meter", place: int, x: Any) -> int:
@@ -252,7 +252,7 @@ def _sorted(
     if key is not MISSING:
         begin_iteration(m, iterable)
         try:
-            keys = [call(m, key, (item,)) for item in items]
+            keys = [_key_of(m, key, item) for item in items]
         finally:
             end_iteration(iterable)
     return List(sorted_by(m, items, keys, reverse=backwards))
@@ -296,6 +296,12 @@ def _beats(m: "Meter", name: str, op: str, x: Any, y: Any) -> bool:
     except EvalError as error:
         raise EvalError(f"{name}: {error.message}") from None
     return order < 0 if op == "<" else order > 0
+
+
+def _key_of(m: "Meter", key: Any, item: Any) -> Any:
+    # A built-in as the key function would never give the others a turn.
+    m.work(2)
+    return call(m, key, (item,))
 
 
 def _check_key(name: str, key: Any) -> None:
@@ -375,6 +381,7 @@ def _joined(m: "Meter", name: str, args: tuple[Any, ...], sep: Any) -> str:
     length = len(separator) * max(len(args) - 1, 0)
     parts = []
     for x in args:
+        m.charge(128)
         part = str_(m, x)
         length += len(part)
         if length > m.limits.max_string:

@@ -31,6 +31,7 @@ DICTS = frozenset({Dict, LockedDict, FrozenDict})
 NUMBERS = frozenset({int, float})
 # Types whose values Python compares as Starlark does, and in no time worth counting.
 _PLAIN = frozenset({int, bool, type(None), range})
+_ORDERED = frozenset({int, bool})
 # Integers from here on are hashed by their digits: Python reduces them modulo 2^61 - 1,
 # so that a script could make as many collide as it wants.
 _HASHED_AS_IS = 2**61 - 1
@@ -49,6 +50,8 @@ _LONG = object()
 
 def eq(m: "Meter", x: Any, y: Any) -> bool:
     """Return `x == y`."""
+    if type(x) is type(y) and type(x) in _PLAIN:
+        return bool(x == y)
     return x is y or _equal(m, x, y, m.limits.max_nesting)
 
 
@@ -119,21 +122,29 @@ def _equal_entries(m: "Meter", x: Dict, y: Dict, depth: int) -> bool:
 
 def lt(m: "Meter", x: Any, y: Any) -> bool:
     """Return `x < y`."""
+    if type(x) is type(y) and type(x) in _ORDERED:
+        return bool(x < y)
     return compare(m, x, y, "<") < 0
 
 
 def le(m: "Meter", x: Any, y: Any) -> bool:
     """Return `x <= y`."""
+    if type(x) is type(y) and type(x) in _ORDERED:
+        return bool(x <= y)
     return compare(m, x, y, "<=") <= 0
 
 
 def gt(m: "Meter", x: Any, y: Any) -> bool:
     """Return `x > y`."""
+    if type(x) is type(y) and type(x) in _ORDERED:
+        return bool(x > y)
     return compare(m, x, y, ">") > 0
 
 
 def ge(m: "Meter", x: Any, y: Any) -> bool:
     """Return `x >= y`."""
+    if type(x) is type(y) and type(x) in _ORDERED:
+        return bool(x >= y)
     return compare(m, x, y, ">=") >= 0
 
 
@@ -206,6 +217,7 @@ def sorted_by(
     orderly = _orderly(m, keys)
     if keys is items and orderly is items:
         return sorted(items, reverse=reverse)
+    m.charge(48 * len(items))
     order = sorted(range(len(items)), key=orderly.__getitem__, reverse=reverse)
     return [items[place] for place in order]
 
@@ -216,12 +228,10 @@ def _orderly(m: "Meter", keys: list[Any]) -> list[Any]:
     pairs = len(keys) * rounds
     m.charge(16 * len(keys))
     kinds = set(map(type, keys))
-    if kinds == {int}:
-        bits = max(max(keys), -min(keys)).bit_length()
-        m.work((pairs >> 3) + (pairs * bits >> 14))
-        return keys
-    if kinds == {str}:
-        m.work((pairs >> 3) + (sum(map(len, keys)) * rounds >> 8))
+    if _ordered_natively(kinds, keys):
+        m.work(pairs >> 3)
+        for kind in kinds:
+            m.work(_long_work(kind, keys, rounds))
         return keys
 
     def order(x: Any, y: Any) -> int:
@@ -230,6 +240,35 @@ def _orderly(m: "Meter", keys: list[Any]) -> list[Any]:
 
     m.charge(64 * len(keys))
     return list(map(cmp_to_key(order), keys))
+
+
+def _ordered_natively(kinds: set[type], keys: list[Any]) -> bool:
+    """Return whether Python orders *keys*, which are of *kinds*, as Starlark does."""
+    if kinds == {str} or kinds == {int}:
+        return True
+    if kinds <= NUMBERS:
+        return not any(x != x for x in keys)
+    if kinds == {tuple} and len(set(map(len, keys))) == 1:
+        columns = [set(map(type, column)) for column in zip(*keys, strict=True)]
+        return all(column in ({str}, {int}) for column in columns)
+    return False
+
+
+def _long_work(kind: type, keys: list[Any], rounds: int) -> int:
+    """Return the steps that comparing long values takes, *rounds* times each."""
+    if kind is str:
+        return sum(map(len, keys)) * rounds >> 8
+    if kind is int:
+        longest = max(max(keys), -min(keys))
+        bits = longest.bit_length() if type(longest) is int else 1_024
+        return len(keys) * rounds * bits >> 14
+    if kind is tuple:
+        columns = zip(*keys, strict=True)
+        return sum(
+            len(keys) + _long_work(type(column[0]), list(column), rounds)
+            for column in columns
+        )
+    return 0
 
 
 # Keys of dicts

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
 
 
+# Memory, and so time, of one part of a result.
+_PART = 256
+
+
 class _Output:
     """The parts of a result, which are counted before they are joined."""
 
@@ -50,7 +54,7 @@ def percent(m: "Meter", template: str, operand: Any) -> str:
     arguments = _Arguments(m, operand)
     start = 0
     while (place := template.find("%", start)) >= 0:
-        m.work(1 + (place - start >> 5))
+        m.charge(_PART + 4 * (place - start))
         output.put(template[start:place])
         start = _directive(m, template, place + 1, arguments, output)
     output.put(template[start:])
@@ -202,7 +206,7 @@ def format_(
     output = _Output(m)
     fields = _Fields(args, kwargs)
     for literal, field in _pieces(template):
-        m.work(1 + (len(literal) >> 5))
+        m.charge(_PART + 4 * len(literal))
         output.put(literal)
         if field is not None:
             name, conversion = _parse_field(field)

@@ -19,6 +19,7 @@ from math import isfinite
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from starflow_service.starlark.caps import SMALL, digits_work
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
 from starflow_service.starlark.values import (
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
 
 _LISTS = frozenset({List, LockedList, FrozenList, tuple})
 _DICTS = frozenset({Dict, LockedDict, FrozenDict})
-# Integers below this need no thought about their length.
-_SMALL = 2**62
 # Elements of one container written between two chances to end the time slice.
 _CHUNK = 1_000
 # Bounds of the memory that decoding takes, in bytes.  A short text is not counted.
 _SHORT_TEXT = 256
+# Digits of an integer whose text takes a time worth paying for.
+_LONG_INTEGER = 500
 _BYTES_PER_CHAR = 40
 _LIST_BYTES, _DICT_BYTES, _ITEM_BYTES, _ENTRY_BYTES = 90, 160, 60, 120
 
@@ -78,13 +79,13 @@ def encode(
     writer = _Writer(m, bytes_max, depth_max, sort_keys)
     try:
         writer.write(value, writer.depth_max)
-        return "".join(writer.parts)
+        return writer.text()
     except _Refused as refused:
         path = "".join(reversed(refused.path))
         error = TooLargeError if writer.room < 0 else JsonError
         raise error(f"{what}{path[:200]}: {refused.reason}") from None
     finally:
-        m.charge(writer.bytes_max - writer.room + 64)
+        m.charge(2 * (writer.bytes_max - writer.room) + 64)
 
 
 class _Refused(Exception):
@@ -98,7 +99,15 @@ class _Refused(Exception):
 class _Writer:
     """The text of one value, as it grows; `room` is how many bytes more it may grow."""
 
-    __slots__ = ("bytes_max", "depth_max", "m", "parts", "room", "sort_keys")
+    __slots__ = (
+        "bytes_max",
+        "depth_max",
+        "done",
+        "m",
+        "parts",
+        "room",
+        "sort_keys",
+    )
 
     def __init__(
         self,
@@ -112,8 +121,19 @@ class _Writer:
         self.bytes_max = bytes_max or limits.max_payload_bytes
         self.depth_max = depth_max or limits.max_payload_depth
         self.sort_keys = sort_keys
+        self.done: list[str] = []
         self.parts: list[str] = []
         self.room = self.bytes_max
+
+    def text(self) -> str:
+        return "".join([*self.done, *self.parts])
+
+    def _rest(self) -> None:
+        """After a thousand elements, pay for them and let others have a turn."""
+        self.m.work(2 * _CHUNK)
+        # A part takes more memory than its text, and there may be many.
+        self.done.append("".join(self.parts))
+        self.parts.clear()
 
     def write(self, x: Any, depth: int) -> None:
         """Write *x*, which may hold *depth* more levels of containers."""
@@ -121,7 +141,7 @@ class _Writer:
         if kind is str:
             self._string(x)
         elif kind is int:
-            self._put(str(x) if -_SMALL < x < _SMALL else self._long(x))
+            self._put(str(x) if -SMALL < x < SMALL else self._long(x))
         elif x is None:
             self._put("null")
         elif kind is bool:
@@ -154,7 +174,7 @@ class _Writer:
     def _long(self, x: int) -> str:
         limits = self.m.limits
         bits = x.bit_length()
-        self.m.work((bits >> 5) ** 2 // 150)
+        digits_work(self.m, bits)
         text = str(x) if bits <= limits.max_int_bits else ""
         if not text or len(text.lstrip("-")) > limits.max_payload_digits:
             raise _Refused(_too_many_digits(limits))
@@ -167,9 +187,11 @@ class _Writer:
         try:
             for index in range(len(x)):
                 if index:
-                    self._put(",")
+                    # Whatever follows looks whether there was room for it.
+                    self.room -= 1
+                    self.parts.append(",")
                     if index % _CHUNK == 0:
-                        self.m.work(_CHUNK)
+                        self._rest()
                 self.write(x[index], depth - 1)
         except _Refused as refused:
             refused.path.append(f"[{index}]")
@@ -182,14 +204,13 @@ class _Writer:
         key: Any = None
         try:
             for count, (key, value) in enumerate(self._entries(x)):
-                if count:
-                    self._put(",")
-                    if count % _CHUNK == 0:
-                        self.m.work(_CHUNK)
+                if count and count % _CHUNK == 0:
+                    self._rest()
                 if type(key) is not str:
                     raise _Refused(_bad_key(key))
-                self._string(key)
-                self._put(":")
+                head = f",{quote(key)}:" if count else f"{quote(key)}:"
+                self.room -= utf8_size(head)
+                self.parts.append(head)
                 self.write(value, depth - 1)
         except _Refused as refused:
             if type(key) is str:
@@ -203,10 +224,12 @@ class _Writer:
             raise _Refused(f"nested deeper than {self.depth_max} levels")
         if len(x) > self.m.limits.max_elements:
             raise _Refused(_too_wide(self.m.limits))
+        self.m.steps -= 1
 
     def _entries(self, x: Any) -> Any:
         if not self.sort_keys or any(type(key) is not str for key in x):
             return x.items()
+        self.m.charge(72 * len(x))
         self.m.work(len(x) * len(x).bit_length() // 8)
         return sorted(x.items(), key=itemgetter(0))
 
@@ -254,6 +277,7 @@ def decode(
         bytes_max or limits.max_payload_bytes,
         depth_max or limits.max_payload_depth,
         _VALUES,
+        m,
     )
     return _to_list(value) if type(value) is list else value
 
@@ -295,8 +319,19 @@ def utf8_size(text: str) -> int:
 
 def depth(text: str) -> int:
     """Return how deep the brackets of a JSON text are nested, well-formed or not."""
-    brackets = _NO_BRACKET.sub("", _STRING.sub("", text))
-    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+    data = text.encode(errors="replace")
+    if b"\\" in data:
+        data = _ESCAPE.sub(b"", data)
+    # A pair of adjacent quotes is an empty string or the border of two: without it the
+    # same brackets are quoted as before.
+    brackets = data.translate(_AS_SQUARE, _NO_BRACKETS).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = _QUOTED.sub(b"", brackets)
+    for level in range(_SHALLOW):
+        if not brackets:
+            return level
+        brackets = brackets.replace(b"[]", b"")
+    return _SHALLOW + max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
 
 
 _SPACES = " \t\n\r"
@@ -306,21 +341,29 @@ _DIGITS = "0123456789"
 _PAIRED = re.compile(
     r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|[^u]|u(?![dD][89a-fA-F]))", re.DOTALL
 )
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
-_NO_BRACKET = re.compile(r"[^][{}]+")
-_STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_QUOTED = re.compile(rb'"[^"]*"?')
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_STEP = {ord("["): 1, ord("]"): -1}
+# Levels of brackets that are taken off one after the other, innermost first.
+_SHALLOW = 8
 
 
 def _scan(
-    text: str, limits: Limits, bytes_max: int, depth_max: int, making: "_Making"
+    text: str,
+    limits: Limits,
+    bytes_max: int,
+    depth_max: int,
+    making: "_Making",
+    m: "Meter | None" = None,
 ) -> Any:
     """Return what *making* makes of *text*, once nothing in it is refused."""
     if utf8_size(text) > bytes_max:
         raise TooLargeError(_too_large(bytes_max))
     if text.count("[") + text.count("{") > depth_max and depth(text) > depth_max:
         raise JsonError(f"JSON text is nested deeper than {depth_max} levels")
-    bounds = _Bounds(limits)
-    if bounds.may_be_broken_by(text):
+    if _is_long(text, limits) and (bounds := _Bounds(limits, m)).are_near(text):
         value = _run(making.bounded(bounds), text)
         bounds.refuse(value)
     else:
@@ -328,6 +371,17 @@ def _scan(
     if ("\\ud" in text or "\\uD" in text) and "\\u" in _PAIRED.sub("", text):
         raise JsonError("text holds a lone surrogate")
     return value
+
+
+def _is_long(text: str, limits: Limits) -> bool:
+    """Return whether *text* could hold a value over its limit at all."""
+    length = len(text)
+    return (
+        length > _LONG_INTEGER
+        or length > limits.max_payload_digits
+        or length > limits.max_elements
+        or length > limits.max_string
+    )
 
 
 def _run(decoder: JSONDecoder, text: str) -> Any:
@@ -381,27 +435,33 @@ class _Making:
 
 
 class _Bounds:
-    """The limits on single values within a text, which only a long text can break."""
+    """
+    The limits on single values within a text, which only a long text can break.
 
-    __slots__ = ("limits",)
+    With a meter, long integers are also paid for: they take time in their square.
+    """
 
-    def __init__(self, limits: Limits) -> None:
+    __slots__ = ("digits", "limits", "m")
+
+    def __init__(self, limits: Limits, m: "Meter | None") -> None:
         self.limits = limits
+        self.m = m
+        longest = limits.max_payload_digits
+        self.digits = longest if m is None else min(longest, _LONG_INTEGER)
 
-    def may_be_broken_by(self, text: str) -> bool:
-        limits = self.limits
-        shortest = min(
-            limits.max_payload_digits, limits.max_elements, limits.max_string
-        )
-        return len(text) > shortest and (
-            len(text) > limits.max_string
-            or text.count(",") >= limits.max_elements
-            or _has_run_of_digits(text, limits.max_payload_digits)
+    def are_near(self, text: str) -> bool:
+        """Return whether something in *text* may be over a limit, or long to read."""
+        return (
+            len(text) > self.limits.max_string
+            or text.count(",") >= self.limits.max_elements
+            or _has_run_of_digits(text, self.digits)
         )
 
     def refuse_digits(self, digits: str) -> None:
         if len(digits.lstrip("-")) > self.limits.max_payload_digits:
             raise JsonError(_too_many_digits(self.limits))
+        if self.m is not None:
+            digits_work(self.m, 10 * len(digits) // 3)
 
     def refuse(self, value: Any) -> None:
         """Refuse a string or list over its limit, at any depth of plain lists."""

@@ -87,6 +87,8 @@ def _popitem(m: "Meter", d: Dict, /) -> tuple[Any, Any]:
     if not d:
         raise EvalError("popitem: empty dict")
     check_mutable(d, "popitem: cannot delete from")
+    # CPython looks for the first entry from the first hole on.
+    m.work(getattr(d, "holes", 0) >> 9)
     key = next(iter(d))
     value = dict.pop(d, key)
     _note_hole(m, d)
@@ -135,20 +137,21 @@ def update(
     Raises:
         EvalError: the pairs are none, a key is not hashable, or *d* must not change.
     """
-    entries = [] if pairs is MISSING else _entries(m, name, pairs)
+    entries = _entries(m, name, pairs) if pairs is not MISSING else ()
     if entries or kwargs:
         check_mutable(d, f"{name}: cannot insert into")
-    for key, value in entries:
-        insert(m, d, key, value)
-    for keyword, value in kwargs.items():
-        insert(m, d, keyword, value)
+    m.charge(ENTRY * (len(entries) + len(kwargs)))
+    dict.update(d, entries, **kwargs)
+    if len(d) > m.limits.max_elements:
+        refuse_elements(m)
 
 
-def _entries(m: "Meter", name: str, pairs: Any) -> list[tuple[Any, Any]]:
+def _entries(
+    m: "Meter", name: str, pairs: Any
+) -> dict[Any, Any] | list[tuple[Any, Any]]:
     """Return *pairs* with their keys as a dict wants them."""
     if type(pairs) in DICTS:
-        m.charge(72 * len(pairs))
-        return list(dict.items(pairs))
+        return dict(pairs)
     items = items_of(m, pairs)
     if items is None:
         raise EvalError(f"{name}: got {type_name(pairs)}, want iterable")
@@ -157,7 +160,7 @@ def _entries(m: "Meter", name: str, pairs: Any) -> list[tuple[Any, Any]]:
 
 
 def _entry(m: "Meter", name: str, place: int, pair: Any) -> tuple[Any, Any]:
-    m.work(1)
+    m.work(2)
     parts = items_of(m, pair)
     where = f"{name}: dictionary update sequence element #{place}"
     if parts is None:

@@ -12,7 +12,7 @@ from starflow_service.starlark.arguments import (
     want_str,
     window,
 )
-from starflow_service.starlark.caps import new_elements, new_text, text_bytes
+from starflow_service.starlark.caps import CHUNK, new_elements, new_text, text_bytes
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.formatting import format_
 from starflow_service.starlark.search import count as count_places
@@ -35,6 +35,8 @@ _PYTHON_ONLY_SPACES = re.compile("[\x1c-\x1f]")
 _WORD = re.compile(f"[^{_SPACES}]+")
 # Memory of one piece of a split string, beside its characters.
 _PIECE = 64
+# Memory, and so time, of finding one word of a text.
+_SPAN = 200
 
 
 class Elems(Value):
@@ -82,7 +84,7 @@ class ByteElems(Value):
         self.source = source
 
     def text(self, m: "Meter") -> str:
-        return f"{quote_bytes(self.source)}.elems()"
+        return f"{quote_bytes(m, self.source)}.elems()"
 
     def elements(self, m: "Meter") -> list[int]:
         new_elements(m, len(self.source))
@@ -120,46 +122,42 @@ def _byte_elems(m: "Meter", s: bytes, /) -> ByteElems:
 
 def _upper(m: "Meter", s: str, /) -> str:
     _pay_for_case(m, s)
-    return casing.upper(s)
+    return casing.upper(m, s)
 
 
 def _lower(m: "Meter", s: str, /) -> str:
     _pay_for_case(m, s)
-    return casing.lower(s)
+    return casing.lower(m, s)
 
 
 def _title(m: "Meter", s: str, /) -> str:
     _pay_for_case(m, s)
-    return casing.title(s)
+    return casing.title(m, s)
 
 
 def _capitalize(m: "Meter", s: str, /) -> str:
     _pay_for_case(m, s)
-    return casing.capitalize(s)
+    return casing.capitalize(m, s)
 
 
 def _islower(m: "Meter", s: str, /) -> bool:
     _pay_for_case(m, s)
-    return casing.is_lower(s)
+    return casing.is_lower(m, s)
 
 
 def _isupper(m: "Meter", s: str, /) -> bool:
     _pay_for_case(m, s)
-    return casing.is_upper(s)
+    return casing.is_upper(m, s)
 
 
 def _istitle(m: "Meter", s: str, /) -> bool:
     _pay_for_case(m, s)
-    return casing.is_title(s)
+    return casing.is_title(m, s)
 
 
 def _pay_for_case(m: "Meter", s: str) -> None:
-    """Pay for looking at, and perhaps mapping, every character."""
-    if s.isascii():
-        new_text(m, len(s))
-    else:
-        m.charge(24 * len(s))
-        m.work(len(s) >> 2)
+    # CPython maps through a buffer of three times four bytes a character.
+    m.charge(12 * len(s) if s.isascii() else 24 * len(s))
 
 
 # Kinds of characters
@@ -176,8 +174,16 @@ def _isdigit(m: "Meter", s: str, /) -> bool:
 
 
 def _isalnum(m: "Meter", s: str, /) -> bool:
-    m.work(len(s) >> 4)
-    return bool(s) and all(c.isalpha() or c.isdecimal() for c in s)
+    m.work(len(s) >> 6)
+    if s.isascii() or not s.isalnum():
+        return s.isalnum()
+    # Python takes fractions and Roman numerals for alphanumeric too.
+    for place, character in enumerate(s):
+        if place % CHUNK == CHUNK - 1:
+            m.work(CHUNK)
+        if not (character.isalpha() or character.isdecimal()):
+            return False
+    return True
 
 
 def _isspace(m: "Meter", s: str, /) -> bool:
@@ -252,30 +258,55 @@ def _affixes(m: "Meter", name: str, x: Any) -> str | tuple[str, ...]:
 
 
 def _strip(m: "Meter", s: str, chars: Any = MISSING, /) -> str:
-    return s.strip(_cutset(m, "strip", s, chars))
+    cutset = _cutset("strip", chars)
+    start = _leading(m, s, cutset)
+    end = len(s) - _trailing(m, s, cutset) if start < len(s) else start
+    return _cut(m, s, start, end)
 
 
 def _lstrip(m: "Meter", s: str, chars: Any = MISSING, /) -> str:
-    return s.lstrip(_cutset(m, "lstrip", s, chars))
+    return _cut(m, s, _leading(m, s, _cutset("lstrip", chars)), len(s))
 
 
 def _rstrip(m: "Meter", s: str, chars: Any = MISSING, /) -> str:
-    return s.rstrip(_cutset(m, "rstrip", s, chars))
+    return _cut(m, s, 0, len(s) - _trailing(m, s, _cutset("rstrip", chars)))
 
 
-def _cutset(m: "Meter", name: str, s: str, chars: Any) -> str:
-    """Return the characters to strip, each once, when stripping them is paid for."""
-    new_text(m, len(s), s)
+def _cutset(name: str, chars: Any) -> str:
+    """Return the characters to strip, each once."""
     if chars is MISSING:
-        m.work(len(s) >> 3)
         return _SPACES
-    wanted = want_str(name, 1, chars)
-    m.work(len(wanted) >> 4)
-    distinct = "".join(dict.fromkeys(wanted))
-    # What is stripped costs a comparison with every distinct character.  Only whether
-    # the first and last characters go is known, and that decides nearly always.
-    m.work((len(s) >> 6) * len(distinct))
-    return distinct
+    return "".join(dict.fromkeys(want_str(name, 1, chars)))
+
+
+def _leading(m: "Meter", s: str, chars: str) -> int:
+    """Return how many of the first characters are among *chars*."""
+    # What is stripped costs a comparison with every one of them, so it goes by pieces.
+    m.work(len(chars) >> 5)
+    for start in range(0, len(s), CHUNK):
+        piece = s[start : start + CHUNK]
+        rest = len(piece.lstrip(chars))
+        m.work(1 + ((len(piece) - rest) * len(chars) >> 7))
+        if rest:
+            return start + len(piece) - rest
+    return len(s)
+
+
+def _trailing(m: "Meter", s: str, chars: str) -> int:
+    """Return how many of the last characters are among *chars*."""
+    m.work(len(chars) >> 5)
+    for end in range(len(s), 0, -CHUNK):
+        piece = s[max(0, end - CHUNK) : end]
+        rest = len(piece.rstrip(chars))
+        m.work(1 + ((len(piece) - rest) * len(chars) >> 7))
+        if rest:
+            return len(s) - end + len(piece) - rest
+    return len(s)
+
+
+def _cut(m: "Meter", s: str, start: int, end: int) -> str:
+    new_text(m, end - start, s)
+    return s[start:end]
 
 
 def _removeprefix(m: "Meter", s: str, prefix: Any, /) -> str:
@@ -358,8 +389,10 @@ def _words(m: "Meter", s: str, most: int, *, from_left: bool) -> list[str]:
 
 def _unicode_words(m: "Meter", s: str, most: int, *, from_left: bool) -> list[str]:
     """Split at white space in a text that has what only Python calls white space."""
-    m.work(len(s) >> 2)
-    spans = [match.span() for match in _WORD.finditer(s)]
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(s):
+        spans.append(match.span())
+        m.charge(_SPAN)
     if most < 0 or len(spans) <= most:
         return [s[start:end] for start, end in spans]
     if from_left:

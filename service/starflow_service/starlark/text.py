@@ -1,6 +1,7 @@
 """`repr` and `str`: values as text, after the Go implementation."""
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from starflow_service.starlark.caps import (
@@ -53,7 +54,10 @@ def str_(m: "Meter", x: Any) -> str:
         return int.__repr__(x)
     if kind is bytes:
         m.charge(4 * len(x))
-        return _NOT_UTF8.sub("\ufffd", x.decode("utf-8", "surrogateescape"))
+        text: str = x.decode("utf-8", "surrogateescape")
+        if text.isascii():
+            return text
+        return "".join(_NOT_UTF8.sub("\ufffd", part) for part in _chunks(m, text))
     return repr_(m, x)
 
 
@@ -86,17 +90,26 @@ def quote(m: "Meter", text: str) -> str:
     """Return *text* as a literal, or a part of it long enough to show it too long."""
     if text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
-    parts = ['"']
+    return f'"{_escaped(m, text)}"'
+
+
+def _escaped(m: "Meter", text: str) -> str:
+    parts: list[str] = []
     room = m.limits.max_string
-    for start in range(0, len(text), CHUNK):
-        part = _SPECIAL.sub(_escape, text[start : start + CHUNK])
+    for chunk in _chunks(m, text):
+        part = _SPECIAL.sub(_escape, chunk)
         parts.append(part)
         room -= len(part)
         if room < 0:
             break
-        m.work(len(part) >> 3)
-    parts.append('"')
     return "".join(parts)
+
+
+def _chunks(m: "Meter", text: str) -> Iterator[str]:
+    """Give *text* in pieces, each paid for."""
+    for start in range(0, len(text), CHUNK):
+        m.work(CHUNK >> 2)
+        yield text[start : start + CHUNK]
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -107,21 +120,16 @@ def _escape(match: re.Match[str]) -> str:
     if character.isprintable():
         return character
     code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def quote_bytes(data: bytes) -> str:
+def quote_bytes(m: "Meter", data: bytes) -> str:
     """Return *data* as a literal: `b"..."`."""
-    text = data.decode("utf-8", "surrogateescape")
-    return f'b"{_SPECIAL.sub(_escape_bytes, text)}"'
-
-
-def _escape_bytes(match: re.Match[str]) -> str:
-    if _NOT_UTF8.match(match[0]):
-        return f"\\x{ord(match[0]) - 0xDC00:02x}"
-    return _escape(match)
+    return f'b"{_escaped(m, data.decode("utf-8", "surrogateescape"))}"'
 
 
 def float_text(x: float) -> str:
@@ -191,7 +199,7 @@ class _Writer:
         if kind is bool or x is None:
             return str(x)
         if kind is bytes:
-            return quote_bytes(x[: self.room + 1])
+            return quote_bytes(self.m, x[: self.room + 1])
         return _other(self.m, x)
 
     def _container(self, x: Any, left: str, right: str, body: Any) -> None:
