@@ -85,9 +85,24 @@ class Statements(Expressions):
         if type(target) in (syntax.Index, syntax.Dot):
             # The right side first, as in Go.
             value = self.spill(self.expr(node.value), place)
-        else:
+        elif not self._assigned_in_parallel(target, node.value, place):
             value = self.expr(node.value)
+        else:
+            return
         self.store(target, value)
+
+    def _assigned_in_parallel(self, target: Expr, value: Expr, place: At) -> bool:
+        """Emit `a, b = x, y` without the tuple between; say if that was done."""
+        targets, values = _display(target), _display(value)
+        names = [item for item in targets if type(item) is syntax.Name]
+        if not names or not len(names) == len(targets) == len(values):
+            return False
+        left = [py.store(variable(name), at(name.pos)) for name in names]
+        right = py.tuple_of(self.operands(values), place)
+        self.emit(
+            ast.Assign([ast.Tuple([*left], ast.Store(), **place)], right, **place)
+        )
+        return True
 
     def store(self, target: Expr, value: ast.expr) -> None:
         """Emit the assignment of *value*, which is evaluated once, to *target*."""
@@ -113,7 +128,13 @@ class Statements(Expressions):
 
     def _unpack(self, items: Sequence[Expr], value: ast.expr, place: At) -> None:
         count = py.constant(len(items), place)
-        values = py.metered("!unpack", [value, count], place)
+        once, again = self.twice(value, place)
+        is_tuple = py.has_type(once, "!tuple", place)
+        length = py.call("!len", [again], place)
+        fits = ast.Compare(length, [ast.Eq()], [count], **place)
+        helped = py.metered("!unpack", [again, count], place)
+        test = py.both([is_tuple, fits], place)
+        values = ast.IfExp(test, again, helped, **place)
         direct = all(type(item) is syntax.Name for item in items)
         names = [
             variable(cast(syntax.Name, item)) if direct else self.temporary()
@@ -321,6 +342,15 @@ class Statements(Expressions):
         syntax.Def: _def,
         syntax.Load: _load,
     }
+
+
+def _display(node: Expr) -> Sequence[Expr]:
+    """Return the items of a tuple or list as it is written, else nothing."""
+    while isinstance(node, syntax.Paren):
+        node = node.inner
+    if isinstance(node, syntax.TupleExpr | syntax.ListExpr):
+        return node.items
+    return ()
 
 
 def _gathered(parameters: Sequence[Parameter], place: At) -> list[ast.stmt]:

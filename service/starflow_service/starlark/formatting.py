@@ -50,6 +50,8 @@ def percent(m: "Meter", template: str, operand: Any) -> str:
     Raises:
         EvalError: the two do not fit.
     """
+    if type(operand) in _PLAIN and _PLAIN_TEMPLATE.fullmatch(template):
+        return _plain_percent(m, template, operand)
     output = _Output(m)
     arguments = _Arguments(m, operand)
     start = 0
@@ -60,6 +62,25 @@ def percent(m: "Meter", template: str, operand: Any) -> str:
     output.put(template[start:])
     arguments.check_all_used()
     return output.text()
+
+
+# Most templates are a short text with one "%s" or "%d" in it.
+_PLAIN = frozenset({int, str})
+_PLAIN_TEMPLATE = re.compile(r"[^%]{0,100}%[sd][^%]{0,100}")
+
+
+def _plain_percent(m: "Meter", template: str, operand: Any) -> str:
+    """Return what Python's own operator makes of a string or an integer."""
+    if type(operand) is str:
+        if "%d" in template:
+            _integer(m, "d", operand)
+        new_text(m, len(template) + len(operand), template, operand)
+    else:
+        bits = operand.bit_length()
+        digits_work(m, bits)
+        new_text(m, len(template) + bits // 3, template)
+    text: str = template % operand
+    return text
 
 
 def _directive(
