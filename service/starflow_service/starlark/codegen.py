@@ -264,7 +264,7 @@ class Statements(Expressions):
             [p.default for p in parameters if p.default is not None]
         )
         names = [p.name.name for p in parameters if p.name is not None]
-        kinds = Kinds(body, names, self.unit.globals, self.unit.builtin_name)
+        kinds = Kinds(body, names, self.unit.kinds.variables, self.unit.builtin_name)
         inner = Statements(self.unit, name, kinds)
         watched = self.unit.calls.may_recur(node)
         statements = inner.body(body, parameters, place, watched=watched)
@@ -412,8 +412,7 @@ def generate(
             passes our own limits but not Python's.
     """
     unit = Unit(file, universe, modules, deep=deep)
-    kinds = Kinds(file.body, [], None, unit.builtin_name)
-    emitter = Statements(unit, TOPLEVEL, kinds)
+    emitter = Statements(unit, TOPLEVEL, unit.kinds)
     place = at(Pos(1, 1))
     body = emitter.body(file.body, [], place, watched=False)
     if global_names:

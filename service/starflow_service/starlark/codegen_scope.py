@@ -64,8 +64,8 @@ class Unit:
             if type(load) is Load
             for binding in load.bindings
         }
-        # The kinds of the globals; every global is assigned once.
-        self.globals = Kinds(file.body, [], None, self.builtin_name).variables
+        # Every global is assigned once, so the kinds of the top level are good anywhere.
+        self.kinds = Kinds(file.body, [], None, self.builtin_name)
         self.calls = CallGraph(file.body, self.defs, self.builtin_name)
 
     def constant(self, name: str, value: Any) -> str:

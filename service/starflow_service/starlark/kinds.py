@@ -24,6 +24,9 @@ RANGE_BITS = 64
 UNBOUNDED = 1 << 30
 # Bounds that still grow after so many rounds are taken to be unbounded.
 SETTLED_ROUNDS = 3
+# A function that is not settled after so many may be anything: a chain of assignments
+# against the order of the text needs a round for each.
+ROUNDS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,9 @@ class Kinds:
             changed = False
             rounds += 1
             self._memo.clear()
+            if rounds > ROUNDS_MAX:
+                self.variables.update(dict.fromkeys(self.variables, ANY))
+                return
             for binding in bindings:
                 before = self.variables.get(binding.name, NOTHING)
                 after = before.join(self._bound(binding))

@@ -26,7 +26,7 @@ Operand: TypeAlias = ast.Name | ast.Constant
 
 # Expressions up to so many nodes may be written twice, in branches that exclude each
 # other.  A branch within a branch would otherwise double the code again and again.
-COPIED_NODES_MAX = 16
+COPIED_NODES_MAX = 48
 
 
 def is_simple(node: ast.expr) -> TypeGuard[Operand]:
