@@ -130,10 +130,14 @@ class Process:
         self.send(signal.SIGTERM)
         return await self.wait()
 
-    async def wait(self) -> int:
+    async def wait(self, *, timeout_s: float = PATIENCE_S) -> int:
         """Wait until it has ended by itself; return its exit status."""
         process = self._present
-        await until(lambda: process.poll() is not None, f"{self.name} ends")
+        await until(
+            lambda: process.poll() is not None,
+            f"{self.name} ends",
+            timeout_s=timeout_s,
+        )
         return process.wait()
 
     def end(self) -> None:

@@ -1,0 +1,309 @@
+"""The five workloads, each on a server, a worker and a client of its own."""
+
+import asyncio
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import scripts
+from benchmarks.figures import Figure, Report
+from benchmarks.machine import durable_append_ms
+from tests.support.processes import EndedError, Process, Server, Stage
+
+Values = dict[str, float]
+
+# How long the killed process of W4 is away.
+_DOWN_S = 0.5
+# The part of W4's steps after which it is killed.
+_KILLED_AFTER = 0.3
+_IDLE_EVICT_S = 2.0
+# What a client may take beyond the time it was asked to measure for.
+_PATIENCE_S = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; 0 stands for the workload's own default."""
+
+    store: str = "sqlite"
+    seconds: float = 8.0
+    warm_up_seconds: float = 4.0
+    in_flight: int = 0
+    runs: int = 0
+    # Tasks that the worker executes at a time.
+    concurrency: int = 256
+    repeat: int = 1
+    # Where the stores are; None: the directory for temporary files.
+    directory: Path | None = None
+    # Whether the function of W1 is a plain one, executed in a thread.
+    plain: bool = False
+
+
+class Bench:
+    """A running server and worker, for one client."""
+
+    def __init__(
+        self, stage: Stage, options: Options, settings: Mapping[str, Any]
+    ) -> None:
+        self._stage = stage
+        self._options = options
+        self._settings = settings
+        store = f"sqlite:{stage.place / 'starflow.db'}"
+        if options.store != "sqlite":
+            store = f"{options.store}:"
+        idle_evict = f"{settings.get('idle_evict_s', 10.0)}s"
+        self.server = stage.add(
+            Server(stage.place, "--idle-evict", idle_evict, store=store)
+        )
+        self.worker: Process
+        self._journal = stage.place / "journal"
+
+    async def start(self) -> None:
+        """Start server and worker."""
+        await self.server.start()
+        self.start_worker()
+
+    def start_worker(self) -> None:
+        """Start a worker; the client waits until it is known."""
+        self.worker = self._stage.add(
+            Process(
+                "worker",
+                self._stage.place,
+                "benchmarks.worker",
+                self.server.address,
+                str(self._options.concurrency),
+                str(self._journal),
+            )
+        )
+        self.worker.launch()
+
+    def start_client(self, workload: str) -> Process:
+        """Start the client, which begins at once."""
+        settings = {
+            **self._settings,
+            "workload": workload,
+            "address": self.server.address,
+            "server_pid": self.server.pid,
+            "worker_pid": self.worker.pid,
+        }
+        arguments = json.dumps(settings)
+        place = self._stage.place
+        client = Process("client", place, "benchmarks.client", arguments)
+        client.launch()
+        return self._stage.add(client)
+
+    async def result(self, client: Process) -> Values:
+        """
+        Wait for the client's figures.
+
+        Raises:
+            EndedError: It has none.
+        """
+        seconds = self._options.seconds + self._options.warm_up_seconds
+        if await client.wait(timeout_s=seconds + _PATIENCE_S):
+            raise EndedError(f"the client failed:\n{self._stage.last_words()}")
+        values: Values = json.loads(client.output.splitlines()[-1])
+        return values
+
+    def executions(self) -> list[str]:
+        """Return the tasks that were executed, once for each time."""
+        if not self._journal.exists():
+            return []
+        return self._journal.read_text().splitlines()
+
+
+@contextlib.asynccontextmanager
+async def open_bench(
+    options: Options, settings: Mapping[str, Any]
+) -> AsyncIterator[Bench]:
+    """Provide a bench in a directory that is gone afterwards."""
+    with (
+        tempfile.TemporaryDirectory(
+            prefix="starflow-bench-", dir=options.directory
+        ) as place,
+        Stage(Path(place)) as stage,
+    ):
+        bench = Bench(stage, options, settings)
+        await bench.start()
+        yield bench
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One workload: what it does, what it is measured by, and its defaults."""
+
+    name: str
+    words: str
+    figures: tuple[Figure, ...]
+    play: "Callable[[Workload, Options], Awaitable[Values]]"
+    in_flight: int = 1
+    runs: int = 0
+
+    async def measure(self, options: Options) -> Report:
+        """Play it as often as *options* say."""
+        shown = {**self.settings(options), "concurrency": options.concurrency}
+        shown = {"store": options.store, **{k: v for k, v in shown.items() if v}}
+        figures = (*self.figures, Figure("durable append of 4 KiB", "ms"))
+        report = Report(self.name, self.words, shown, figures)
+        place = options.directory or Path(tempfile.gettempdir())
+        for _ in range(options.repeat):
+            values = await self.play(self, options)
+            # The disk's speed changes with what else uses it: look right after.
+            append_ms = durable_append_ms(place)
+            report.add({**values, "durable append of 4 KiB": append_ms})
+        return report
+
+    def settings(self, options: Options) -> dict[str, Any]:
+        """Return what the client is told to do."""
+        settings: dict[str, Any] = {
+            "in_flight": options.in_flight or self.in_flight,
+            "runs": options.runs or self.runs,
+            "plain": options.plain,
+        }
+        if not settings["runs"]:
+            settings["seconds"] = options.seconds
+            settings["warm_up_seconds"] = options.warm_up_seconds
+        if self.name == "w3":
+            settings["idle_evict_s"] = _IDLE_EVICT_S
+        return settings
+
+
+async def play_undisturbed(workload: Workload, options: Options) -> Values:
+    """Let the client do what it is told, and nothing else happen."""
+    async with open_bench(options, workload.settings(options)) as bench:
+        return await bench.result(bench.start_client(workload.name))
+
+
+async def play_w4(workload: Workload, options: Options) -> Values:
+    """Play once undisturbed, then with the server killed, then with the worker."""
+    settings = workload.settings(options)
+    async with open_bench(options, settings) as bench:
+        values = await bench.result(bench.start_client("w4"))
+        undisturbed_s = values["done_at"] - values["began_at"]
+    figures = {"undisturbed": undisturbed_s}
+    for victim in ("server", "worker"):
+        async with open_bench(options, settings) as bench:
+            killed = await play_killed(bench, victim, settings["runs"])
+        killed["over undisturbed"] = killed.pop("total") - undisturbed_s
+        figures |= {f"{victim} killed: {name}": v for name, v in killed.items()}
+    return figures
+
+
+async def play_killed(bench: Bench, victim: str, runs: int) -> Values:
+    """Kill the victim in the middle, with -9, and start it again."""
+    steps = runs * scripts.STEPS_A_RUN
+    client = bench.start_client("w4")
+    await client.until(
+        lambda: len(bench.executions()) >= _KILLED_AFTER * steps, "steps are done"
+    )
+    await (bench.server if victim == "server" else bench.worker).kill()
+    await asyncio.sleep(_DOWN_S)
+    restart_at = time.monotonic()
+    if victim == "server":
+        await bench.server.start()
+    else:
+        bench.start_worker()
+    ready_at = time.monotonic()
+    values = await bench.result(client)
+    executions = bench.executions()
+    return {
+        "total": values["done_at"] - values["began_at"],
+        "restart to all done": values["done_at"] - restart_at,
+        "restart to listening": ready_at - restart_at,
+        "lost runs": values["lost runs"],
+        "steps repeated": len(executions) - len(set(executions)),
+        "steps never run": steps - len(set(executions)),
+    }
+
+
+_PER_STEP = (
+    Figure("CPU per step, server", "us"),
+    Figure("CPU per step, worker", "us"),
+    Figure("CPU per step, client", "us"),
+)
+_OTHERS = Figure("other cores busy", "")
+
+WORKLOADS = (
+    Workload(
+        "w1",
+        "10 sequential echo steps a run, closed loop",
+        (
+            Figure("CPU per step", "us", 220),
+            *_PER_STEP,
+            Figure("steps/s", "", 8_000, is_rate=True),
+            Figure("run p50", "ms"),
+            Figure("run p99", "ms"),
+            _OTHERS,
+        ),
+        play_undisturbed,
+        in_flight=50,
+    ),
+    Workload(
+        "w2",
+        "one-step runs, one at a time",
+        (
+            Figure("run p50", "ms", 2),
+            Figure("run p99", "ms", 8),
+            Figure("run min", "ms"),
+        ),
+        play_undisturbed,
+        runs=500,
+    ),
+    Workload(
+        "w3",
+        "runs that wait for a signal",
+        (
+            Figure("server memory a run, parked", "KiB"),
+            Figure("worker memory a run, parked", "KiB"),
+            Figure("server memory a run, evicted", "KiB", 3),
+            Figure("worker memory a run, evicted", "KiB"),
+            Figure("idle cores", ""),
+            Figure("start all", "s"),
+            Figure("signal to all done", "s"),
+        ),
+        play_undisturbed,
+        in_flight=50,
+        runs=2_000,
+    ),
+    Workload(
+        "w4",
+        "runs of 10 steps of 50 ms; kill -9 after 30 % of the steps",
+        (
+            Figure("undisturbed", "s"),
+            *(
+                Figure(f"{victim} killed: {name}", unit, budget)
+                for victim in ("server", "worker")
+                for name, unit, budget in (
+                    ("over undisturbed", "s", 3),
+                    ("restart to all done", "s", None),
+                    ("restart to listening", "s", None),
+                    ("lost runs", "", 0),
+                    ("steps repeated", "", 200),
+                    ("steps never run", "", 0),
+                )
+            ),
+        ),
+        play_w4,
+        runs=200,
+    ),
+    Workload(
+        "w5",
+        "100 parallel steps joined, closed loop",
+        (
+            Figure("steps/s", "", 8_000, is_rate=True),
+            Figure("CPU per step", "us"),
+            *_PER_STEP,
+            Figure("alone p50", "ms"),
+            Figure("run p50", "ms"),
+            Figure("run p99", "ms"),
+            _OTHERS,
+        ),
+        play_undisturbed,
+        in_flight=5,
+    ),
+)
