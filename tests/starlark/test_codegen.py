@@ -380,7 +380,10 @@ def test_compiling_warns_of_nothing() -> None:
             "def main(ctx, input):\n"
             "    x = 'a' == None or 5 == True or None == None\n"
             "    y = [1][0] if False else 'a'[0]\n"
-            "    z = (1, 2)[0], {'a': 1}['a'], 'a'.upper()\n"
+            "    z = (1, 2)[0], {'a': 1}['a'], 'a'.upper(), None[0], 1['a'], 2[x]\n"
+            "    1[0] = 2\n"
+            "    'a'['a'] += 2\n"
+            "    5()\n"
             "    [1].append(2)\n"
         )
     assert caught == []

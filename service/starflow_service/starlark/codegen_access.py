@@ -31,6 +31,9 @@ class Elements(Operators):
     ) -> ast.expr:
         """Return `owner[index]`."""
         kind = self.kinds.of(node.index)
+        if isinstance(owner, ast.Constant):
+            # No list or dict, and Python would warn that it cannot be indexed.
+            return py.metered("!index", [owner, index], place)
         if kind is STR or kind.tag == "int":
             return self._element_of_one(owner, index, kind, node, place)
         if kind not in (ANY, NOTHING) or not is_simple(owner):
@@ -96,7 +99,7 @@ class Elements(Operators):
         helped = py.metered("!set_index", [owner, index, value], place)
         store = ast.Expr(helped, **place)
         kind = self.kinds.of(node.index)
-        if not (is_simple(owner) and is_simple(index)):
+        if not (isinstance(owner, ast.Name) and is_simple(index)):
             self.emit(store)
             return
         if kind is STR:

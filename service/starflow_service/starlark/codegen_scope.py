@@ -64,7 +64,7 @@ class Unit:
             if type(load) is Load
             for binding in load.bindings
         }
-        # Every global is assigned once, so the kinds of the top level are good anywhere.
+        # Every global is assigned once, so the kinds of the top level hold anywhere.
         self.kinds = Kinds(file.body, [], None, self.builtin_name)
         self.calls = CallGraph(file.body, self.defs, self.builtin_name)
 
