@@ -1,5 +1,6 @@
 """``python -m starflow_service`` starts a server."""
 
+import os
 import sys
 
 # What the extra brings; the package itself installs without.
@@ -8,13 +9,16 @@ _EXTRA = frozenset({"greenlet", "grpc_health", "grpc_reflection", "structlog"})
 
 def run() -> int:
     """Run the server; say how to install what is missing."""
+    # What gRPC's core writes to stderr is said by us, in lines that can be read.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from starflow_service.app import main
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
             raise
         sys.stderr.write(
-            f"starflow_service needs {error.name}, which is not installed:"
+            f"starflow_service needs {missing}, which is not installed:"
             " pip install 'starflow-grpc[service]'\n"
         )
         return 1

@@ -32,6 +32,13 @@ _EXIT_USAGE = 2
 log = structlog.get_logger()
 
 
+class PortFileError(Exception):
+    """The file for the port cannot be written."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"--port-file {path}: {problem}")
+
+
 def main(
     arguments: Sequence[str] | None = None,
     environment: Mapping[str, str] | None = None,
@@ -56,7 +63,7 @@ def main(
         asyncio.run(serve(config, store))
     except (LockedError, LayoutError) as error:
         return _complain(f"--store {config.store}: {error}", 1)
-    except (StoreError, BindError) as error:
+    except (StoreError, BindError, PortFileError) as error:
         return _complain(error, 1)
     return 0
 
@@ -68,6 +75,7 @@ async def serve(config: Config, store: Store) -> None:
     Raises:
         StoreError: The store cannot be used.
         BindError: The address cannot be had.
+        PortFileError: The file for the port cannot be written.
     """
     stopping = _stop_on_signals()
     clock = Clock()
@@ -98,14 +106,20 @@ def _announce(config: Config, port: int) -> None:
     gc.freeze()
     host = f"[{config.host}]" if ":" in config.host else config.host
     log.info("app.serving", address=f"{host}:{port}", version=__version__)
+    if config.port_file:
+        _write_port_file(Path(config.port_file), port)
     sys.stdout.write(f"listening on {host}:{port}\n")
     sys.stdout.flush()
-    if config.port_file:
-        # Whoever waits for the file finds all of it, or none.
-        path = Path(config.port_file)
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
+
+
+def _write_port_file(path: Path, port: int) -> None:
+    # Whoever waits for the file finds all of it, or none.
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
         partial.write_text(f"{port}\n")
         partial.replace(path)
+    except OSError as error:
+        raise PortFileError(path, error.strerror or str(error)) from None
 
 
 def _remove_port_file(config: Config) -> None:
