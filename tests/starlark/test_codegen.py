@@ -429,6 +429,6 @@ def test_a_file_of_many_functions_counts_how_deep_they_call() -> None:
     thread = Thread(compile_program(source), ScriptedHost())
     outcome = thread.start(lambda m: None)
     assert type(outcome).__name__ == "Aborted"
-    assert outcome.abort.limit == "max_call_depth"  # type: ignore[union-attr]
+    assert outcome.abort.limit == "max_call_depth"
     shallow = source.replace("return f0(1)", "return f150(1)")
     assert run(shallow)[0] == 1

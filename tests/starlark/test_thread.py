@@ -224,7 +224,7 @@ def test_killing_a_waiting_script_ends_it_and_frees_what_it_held() -> None:
     running = thread(PING, Waiting())
     held = Held()
     gone = weakref.ref(held)
-    running.start(lambda m, held=held: held)  # type: ignore[misc]
+    running.start(lambda m, held=held: held)
     del held
     running.kill()
     running.kill()
@@ -275,7 +275,7 @@ def test_a_script_cannot_resume_itself() -> None:
 def test_our_own_bug_is_an_internal_error_without_pythons_words() -> None:
     class Broken(ScriptedHost):
         def call(self, m: Meter, function: str, req: Any) -> Any:
-            return undefined_name  # type: ignore[name-defined]  # noqa: F821
+            return undefined_name  # noqa: F821
 
     outcome = thread(PING, Broken()).start(lambda m: 1)
     assert isinstance(outcome, Aborted)
@@ -320,7 +320,7 @@ def test_many_threads_take_turns() -> None:
     host = ScriptedHost({"test.Ping": lambda req: req + 1}, waits=True)
     threads = [Thread(program, host) for _ in range(100)]
     for number, running in enumerate(threads):
-        assert isinstance(running.start(lambda m, n=number: n), Suspended)  # type: ignore[misc]
+        assert isinstance(running.start(lambda m, n=number: n), Suspended)
     for running in reversed(threads):
         assert isinstance(running.resume(), Suspended)
     results = [value_of(running.resume()) for running in threads]
