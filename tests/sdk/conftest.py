@@ -7,6 +7,7 @@ import pytest
 import starflow
 from tests.sdk.fake_service import FakeService
 from tests.sdk.serving import Gate
+from tests.sdk.terminal import Terminal
 
 
 @pytest.fixture
@@ -25,3 +26,8 @@ def module() -> starflow.Module:
 @pytest.fixture
 def gate() -> Gate:
     return Gate()
+
+
+@pytest.fixture
+def terminal(service: FakeService, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(service.address, capsys)

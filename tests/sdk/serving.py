@@ -20,10 +20,14 @@ class Gate:
 
     def __init__(self) -> None:
         self._opened = threading.Event()
+        # Not the loop's executor: waiting functions would soon have all its threads.
+        self._opened_on_loop = asyncio.Event()
         self.entered = threading.Semaphore(0)
 
     def open(self) -> None:
+        """Let all pass; called on the loop, if there is one."""
         self._opened.set()
+        self._opened_on_loop.set()
 
     def pass_blocking(self) -> None:
         self.entered.release()
@@ -31,7 +35,8 @@ class Gate:
 
     async def pass_async(self) -> None:
         self.entered.release()
-        assert await asyncio.to_thread(self._opened.wait, PATIENCE_SECONDS)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._opened_on_loop.wait()
 
     async def wait_entered(self) -> None:
         assert await asyncio.to_thread(self.entered.acquire, timeout=PATIENCE_SECONDS)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from starflow import cli
-from starflow.cli import _exits, _serve, _worker
+from starflow.cli import _exits
 from starflow.v1 import event_pb2, failure_pb2, payload_pb2, run_pb2
 from starflow.v1 import workflow_service_pb2 as pb
 from tests.sdk.fake_service import (
@@ -24,6 +23,7 @@ from tests.sdk.fake_service import (
     running,
     yielded,
 )
+from tests.sdk.terminal import subprocess_environment
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "def main(ctx, input):\n\treturn input +\n"
@@ -34,27 +34,6 @@ def script(tmp_path: Path) -> str:
     path = tmp_path / "order.star"
     path.write_text(SCRIPT)
     return str(path)
-
-
-class Terminal:
-    """Runs commands against a service and shows what they print."""
-
-    def __init__(self, address: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self._address = address
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        try:
-            code = cli.main(["--address", self._address, *arguments])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = self._capsys.readouterr()
-        return code, out, err
-
-
-@pytest.fixture
-def starflow(service: FakeService, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(service.address, capsys)
 
 
 def at(seconds: int) -> Timestamp:
@@ -83,8 +62,8 @@ def put_log(service: FakeService) -> None:
 # run
 
 
-def test_run_starts_and_says_so(service, starflow, script):
-    code, out, err = starflow("run", script, "--run-id", "r-1", "--input", '{"n": 1.0}')
+def test_run_starts_and_says_so(service, terminal, script):
+    code, out, err = terminal("run", script, "--run-id", "r-1", "--input", '{"n": 1.0}')
 
     (request,) = service.requests["Run"]
     assert (code, out, err) == (0, "started r-1 (PENDING)\n", "")
@@ -92,43 +71,43 @@ def test_run_starts_and_says_so(service, starflow, script):
     # The text itself, in which 1.0 and 1 differ.
     assert request.input.json == '{"n": 1.0}'
     assert not request.allow_unregistered
-    assert starflow("run", script, "--run-id", "r-1") == (
+    assert terminal("run", script, "--run-id", "r-1") == (
         *(0, "found r-1 (PENDING)\n"),
         "",
     )
 
 
-def test_run_waits_for_the_result(service, starflow, script):
+def test_run_waits_for_the_result(service, terminal, script):
     service.put_run(finished("r-1", '{"id": 1.0}'))
 
-    assert starflow("run", script, "--run-id", "r-1", "--wait") == (
+    assert terminal("run", script, "--run-id", "r-1", "--wait") == (
         *(0, '{"id":1.0}\n'),
         "",
     )
 
 
-def test_run_waits_so_long(service, starflow, script):
+def test_run_waits_so_long(service, terminal, script):
     service.put_run(running("r-1"))
 
-    code, out, err = starflow("run", script, "--run-id", "r-1", "--wait", "0")
+    code, out, err = terminal("run", script, "--run-id", "r-1", "--wait", "0")
 
     assert (code, out) == (_exits.UNFINISHED, "")
     assert err == ("starflow: run r-1 is RUNNING after 0 s; see starflow get r-1\n")
 
 
-def test_a_run_that_fails_is_one_line_and_code_1(service, starflow, script):
+def test_a_run_that_fails_is_one_line_and_code_1(service, terminal, script):
     service.put_run(failed("r-1", "CARD_DECLINED", "no\nmoney"))
 
-    code, out, err = starflow("run", script, "--run-id", "r-1", "--wait")
+    code, out, err = terminal("run", script, "--run-id", "r-1", "--wait")
 
     assert (code, out) == (_exits.FAILED, "")
     assert err == "starflow: run r-1 failed: CARD_DECLINED: no money\n"
 
 
-def test_a_run_that_yields_says_how_to_answer(service, starflow, script):
+def test_a_run_that_yields_says_how_to_answer(service, terminal, script):
     service.put_run(yielded("r-1", "sig-1"))
 
-    code, out, err = starflow("run", script, "--run-id", "r-1", "--wait")
+    code, out, err = terminal("run", script, "--run-id", "r-1", "--wait")
 
     assert (code, out) == (_exits.UNFINISHED, "")
     assert err == (
@@ -137,10 +116,10 @@ def test_a_run_that_yields_says_how_to_answer(service, starflow, script):
     )
 
 
-def test_run_prints_json(service, starflow, script):
+def test_run_prints_json(service, terminal, script):
     service.put_run(failed("r-1", "GONE", "no"))
 
-    code, out, err = starflow("run", script, "--run-id", "r-1", "--wait", "--json")
+    code, out, err = terminal("run", script, "--run-id", "r-1", "--wait", "--json")
 
     assert code == _exits.FAILED
     assert json.loads(out) == {
@@ -161,15 +140,15 @@ def test_run_prints_json(service, starflow, script):
 
 
 def test_input_comes_from_a_file_or_standard_input(
-    service, starflow, script, tmp_path, monkeypatch
+    service, terminal, script, tmp_path, monkeypatch
 ):
     (tmp_path / "in.json").write_text('\n{"n": 2}\n')
     monkeypatch.setattr(sys, "stdin", io.StringIO("[3]\n"))
 
-    starflow("run", script, "--input", f"@{tmp_path}/in.json", "--allow-unregistered")
-    starflow("run", script, "--input", "-")
+    terminal("run", script, "--input", f"@{tmp_path}/in.json", "--allow-unregistered")
+    terminal("run", script, "--input", "-")
     monkeypatch.setattr(sys, "stdin", io.StringIO("def main(ctx, input): pass"))
-    starflow("run", "-")
+    terminal("run", "-")
 
     one, two, three = service.requests["Run"]
     assert one.input.json == '{"n": 2}'
@@ -205,13 +184,13 @@ def test_input_comes_from_a_file_or_standard_input(
     ],
 )
 def test_what_is_typed_wrong_is_one_line_and_code_2(
-    starflow, script, tmp_path, arguments, said
+    terminal, script, tmp_path, arguments, said
 ):
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe")
     names = {"SCRIPT": script, "BINARY": str(binary)}
 
-    code, out, err = starflow(*(names.get(a, a) for a in arguments))
+    code, out, err = terminal(*(names.get(a, a) for a in arguments))
 
     assert (code, out) == (_exits.USAGE, "")
     assert said in err
@@ -233,11 +212,11 @@ def test_what_is_typed_wrong_is_one_line_and_code_2(
     ],
 )
 def test_a_refusal_has_its_code_and_its_fix(
-    service, starflow, script, status, reason, code, fix
+    service, terminal, script, status, reason, code, fix
 ):
     service.fail("Run", lambda c: abort(c, grpc.StatusCode[status], reason))
 
-    ended, out, err = starflow("run", script, "--json")
+    ended, out, err = terminal("run", script, "--json")
 
     error = json.loads(err)["error"]
     assert (ended, out) == (code, "")
@@ -245,10 +224,10 @@ def test_a_refusal_has_its_code_and_its_fix(
     assert fix in error["message"]
 
 
-def test_a_service_that_is_not_there_is_one_line_and_code_4(service, starflow, script):
+def test_a_service_that_is_not_there_is_one_line_and_code_4(service, terminal, script):
     service.stop()
 
-    code, out, err = starflow("run", script)
+    code, out, err = terminal("run", script)
 
     assert (code, out) == (_exits.UNREACHABLE, "")
     assert service.address in err
@@ -272,7 +251,7 @@ def test_where_the_service_is_may_be_in_the_environment(
 # get
 
 
-def test_get_shows_a_run(service, starflow):
+def test_get_shows_a_run(service, terminal):
     run = yielded("r-1", "sig-1")
     run.version = 4
     run.script_hash = "ab" * 32
@@ -288,7 +267,7 @@ def test_get_shows_a_run(service, starflow):
     run.waits.add().call.CopyFrom(run_pb2.CallWait(function="e.f"))
     service.put_run(run)
 
-    code, out, err = starflow("get", "r-1")
+    code, out, err = terminal("get", "r-1")
 
     assert (code, err) == (0, "")
     assert out == (
@@ -309,7 +288,7 @@ def test_get_shows_a_run(service, starflow):
     )
 
 
-def test_get_shows_how_a_run_ended(service, starflow):
+def test_get_shows_how_a_run_ended(service, terminal):
     run = failed("r-1", "BUSY", "later")
     run.failure.stack_trace = "a.star:1\na.star:2\n"
     service.put_run(run)
@@ -319,19 +298,19 @@ def test_get_shows_how_a_run_ended(service, starflow):
     paused.pause_reason = run_pb2.PAUSE_REASON_LIMIT
     service.put_run(paused)
 
-    assert starflow("get", "r-1")[1].endswith(
+    assert terminal("get", "r-1")[1].endswith(
         "failure    BUSY: later\n           a.star:1\n           a.star:2\n"
     )
-    assert starflow("get", "r-2")[1].endswith("output     null\n")
-    shown = starflow("get", "r-3")[1]
+    assert terminal("get", "r-2")[1].endswith("output     null\n")
+    shown = terminal("get", "r-3")[1]
     assert "state      RUNNING (paused)\n" in shown
     assert "paused     LIMIT: too many steps\n" in shown
 
 
-def test_get_prints_json(service, starflow):
+def test_get_prints_json(service, terminal):
     service.put_run(yielded("r-1", "sig-1"))
 
-    code, out, _ = starflow("--json", "get", "r-1")
+    code, out, _ = terminal("--json", "get", "r-1")
 
     assert code == 0
     assert json.loads(out)["waits"] == [
@@ -342,11 +321,11 @@ def test_get_prints_json(service, starflow):
             "yield_version": 3,
         }
     ]
-    assert starflow("get", "r-1", "--json")[1] == out
+    assert terminal("get", "r-1", "--json")[1] == out
 
 
-def test_get_without_such_a_run_is_code_3(starflow):
-    code, out, err = starflow("get", "r-9")
+def test_get_without_such_a_run_is_code_3(terminal):
+    code, out, err = terminal("get", "r-9")
 
     assert (code, out) == (_exits.NOT_FOUND, "")
     assert err == "starflow: no such run; is --namespace right?\n"
@@ -355,10 +334,10 @@ def test_get_without_such_a_run_is_code_3(starflow):
 # events
 
 
-def test_events_are_a_table(service, starflow):
+def test_events_are_a_table(service, terminal):
     put_log(service)
 
-    code, out, err = starflow("events", "r-1")
+    code, out, err = terminal("events", "r-1")
 
     assert (code, err) == (0, "")
     assert out.splitlines() == [
@@ -375,10 +354,10 @@ def test_events_are_a_table(service, starflow):
     ]
 
 
-def test_events_are_a_line_of_json_each(service, starflow):
+def test_events_are_a_line_of_json_each(service, terminal):
     put_log(service)
 
-    code, out, _ = starflow("events", "r-1", "--json", "--from", "8", "--follow")
+    code, out, _ = terminal("events", "r-1", "--json", "--from", "8", "--follow")
 
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == [
@@ -400,13 +379,13 @@ def test_events_are_a_line_of_json_each(service, starflow):
 # signal
 
 
-def test_signal_delivers_a_value_or_a_failure(service, starflow):
-    assert starflow("signal", "r-1", "s", "--output", '{"ok": 1.0}') == (
+def test_signal_delivers_a_value_or_a_failure(service, terminal):
+    assert terminal("signal", "r-1", "s", "--output", '{"ok": 1.0}') == (
         *(0, "r-1 goes on (event 7)\n"),
         "",
     )
-    starflow("signal", "r-1", "s", "--fail", "REFUSED", "the boss said no")
-    starflow("signal", "r-1", "s")
+    terminal("signal", "r-1", "s", "--fail", "REFUSED", "the boss said no")
+    terminal("signal", "r-1", "s")
 
     value, failure, nothing = service.requests["Signal"]
     assert (value.run_id, value.signal_id) == ("r-1", "s")
@@ -423,14 +402,14 @@ def test_signal_delivers_a_value_or_a_failure(service, starflow):
         (pb.SIGNAL_DISPOSITION_DUPLICATE, "duplicate: r-1 had this signal before\n"),
     ],
 )
-def test_signal_says_what_became_of_it(service, starflow, disposition, said):
+def test_signal_says_what_became_of_it(service, terminal, disposition, said):
     service.disposition = disposition
 
-    assert starflow("signal", "r-1", "s") == (0, said, "")
+    assert terminal("signal", "r-1", "s") == (0, said, "")
 
 
-def test_signal_prints_json(starflow):
-    assert json.loads(starflow("signal", "r-1", "s", "--json")[1]) == {
+def test_signal_prints_json(terminal):
+    assert json.loads(terminal("signal", "r-1", "s", "--json")[1]) == {
         "disposition": "RESUMED",
         "resume_version": 7,
     }
@@ -439,7 +418,7 @@ def test_signal_prints_json(starflow):
 # validate
 
 
-def test_validate_shows_the_line_and_the_place(service, starflow, script):
+def test_validate_shows_the_line_and_the_place(service, terminal, script):
     service.diagnostics = [
         pb.Diagnostic(
             severity=pb.SEVERITY_ERROR,
@@ -452,7 +431,7 @@ def test_validate_shows_the_line_and_the_place(service, starflow, script):
         pb.Diagnostic(severity=pb.SEVERITY_WARNING, code="OTHER", message="hm"),
     ]
 
-    code, out, err = starflow("validate", script)
+    code, out, err = terminal("validate", script)
 
     assert (code, err) == (_exits.FAILED, "")
     assert out == (
@@ -464,134 +443,11 @@ def test_validate_shows_the_line_and_the_place(service, starflow, script):
     )
 
 
-def test_validate_says_that_all_is_well(starflow, script):
+def test_validate_says_that_all_is_well(terminal, script):
     said = f"{script}: valid, calls shop.charge\n"
 
-    assert starflow("validate", script) == (0, said, "")
-    assert json.loads(starflow("validate", script, "--json")[1])["valid"]
-
-
-# worker
-
-
-FUNCTIONS = """
-import starflow
-
-a = starflow.Module("a")
-b = alias = starflow.Module("b")
-empty = starflow.Module("empty")
-pair = [a, b]
-number = 5
-
-@a.function
-def f(): ...
-
-@b.function
-async def g(): ...
-"""
-
-
-@pytest.fixture
-def functions(tmp_path, monkeypatch) -> str:
-    path = tmp_path / "shop_functions.py"
-    path.write_text(FUNCTIONS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    monkeypatch.delitem(sys.modules, "shop_functions", raising=False)
-    yield str(path)
-    sys.modules.pop("shop_functions", None)
-
-
-@pytest.mark.parametrize("place", ["FILE", "shop_functions.py", "shop_functions"])
-@pytest.mark.parametrize(
-    ("attribute", "names"),
-    [("", ["a", "b"]), (":a", ["a"]), (":alias", ["b"]), (":pair", ["a", "b"])],
-)
-def test_a_worker_finds_its_modules(functions, place, attribute, names):
-    target = place.replace("FILE", functions) + attribute
-
-    assert [module.name for module in _worker.load(target)] == names
-
-
-@pytest.mark.parametrize(
-    ("target", "said"),
-    [
-        ("none.py", "there is no file none.py"),
-        ("none", "there is no module none: give a file, or run this where"),
-        ("none.deep", "there is no module none.deep"),
-        ("shop_functions:c", "shop_functions has no attribute 'c'"),
-        ("shop_functions:empty", "shop_functions:empty holds no functions"),
-        ("shop_functions:number", "shop_functions:number holds no functions"),
-        ("broken.py", "broken.py line 2: ZeroDivisionError: division by zero"),
-        ("lost.py", "lost.py line 1: ModuleNotFoundError: No module named 'nowhere'"),
-        ("syntax.py", "syntax.py line 1: SyntaxError: "),
-    ],
-)
-def test_a_worker_without_functions_is_one_line_and_code_2(
-    functions, starflow, tmp_path, target, said
-):
-    (tmp_path / "broken.py").write_text("a = 1\na / 0\n")
-    (tmp_path / "lost.py").write_text("import nowhere\n")
-    (tmp_path / "syntax.py").write_text("def (:\n")
-
-    code, out, err = starflow("worker", target)
-
-    assert (code, out) == (_exits.USAGE, "")
-    assert said in err
-    assert err.count("\n") == 1
-
-
-def subprocess_environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / "sdk/python")}
-
-
-@pytest.mark.parametrize("as_json", [False, True])
-def test_a_worker_serves_until_it_is_told_to_stop(service, functions, as_json):
-    command = [sys.executable, "-m", "starflow.cli", "worker", functions]
-    options = ["--address", service.address, *(["--json"] if as_json else [])]
-    with subprocess.Popen(
-        [*command, *options],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=subprocess_environment(),
-    ) as process:
-        result = service.result(service.deliver("a.f"))
-        process.terminate()
-        _, err = process.communicate()
-
-    assert result.output.json == "null"
-    assert process.returncode == 0
-    assert "offers a.f, b.g" in err
-    if as_json:
-        levels = {json.loads(line)["level"] for line in err.splitlines()}
-        assert levels == {"INFO"}
-
-
-# serve
-
-
-def test_serve_becomes_the_service(monkeypatch):
-    executed = []
-    monkeypatch.setattr(_serve, "_NEEDED", ("json",))
-    monkeypatch.setattr(os, "execv", lambda path, command: executed.append(command))
-
-    cli.main(["serve", "--store", "memory:", "--json"])
-
-    assert executed == [
-        [sys.executable, "-m", "starflow_service", "--store", "memory:", "--json"]
-    ]
-
-
-def test_serve_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(_serve, "_NEEDED", ("json", "no_such_package"))
-
-    code = cli.main(["serve"])
-
-    assert code == _exits.USAGE
-    assert capsys.readouterr().err == (
-        "starflow: the service is not installed (no_such_package missing): "
-        "pip install 'starflow-grpc[service]'\n"
-    )
+    assert terminal("validate", script) == (0, said, "")
+    assert json.loads(terminal("validate", script, "--json")[1])["valid"]
 
 
 # All of them
@@ -600,16 +456,16 @@ def test_serve_says_what_to_install(monkeypatch, capsys):
 @pytest.mark.parametrize(
     "command", ["", "run", "get", "events", "signal", "validate", "worker"]
 )
-def test_help_has_examples(starflow, command):
-    code, out, _ = starflow(*command.split(), "--help")
+def test_help_has_examples(terminal, command):
+    code, out, _ = terminal(*command.split(), "--help")
 
     assert code == 0
     assert "\nexamples:\n  starflow " in out
     assert "--json" in out
 
 
-def test_help_documents_the_exit_codes(starflow):
-    _, out, _ = starflow("--help")
+def test_help_documents_the_exit_codes(terminal):
+    _, out, _ = terminal("--help")
 
     assert _exits.DESCRIPTION in out
     listed = {int(line.split()[0]) for line in _exits.DESCRIPTION.splitlines()[1:]}
@@ -617,17 +473,17 @@ def test_help_documents_the_exit_codes(starflow):
     assert listed == {n for n in defined if isinstance(n, int)}
 
 
-def test_the_version_is_told(starflow):
-    code, out, _ = starflow("--version")
+def test_the_version_is_told(terminal):
+    code, out, _ = terminal("--version")
 
     assert code == 0
     assert out.startswith("starflow ")
 
 
-def test_a_defect_of_the_service_is_code_7(service, starflow):
+def test_a_defect_of_the_service_is_code_7(service, terminal):
     service.fail("GetRun", internal)
 
-    code, _, err = starflow("get", "r-1")
+    code, _, err = terminal("get", "r-1")
 
     assert (code, err) == (_exits.FAULT, "starflow: incident 4711\n")
 

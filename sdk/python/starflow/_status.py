@@ -67,7 +67,9 @@ def request_error(error: grpc.RpcError, address: str) -> RequestError:
         # but from a connection that broke in the middle of a call.
         cls = errors.Unavailable
     if cls is errors.Unavailable and info is None:
-        message = f"cannot reach {address}: {message or status}"
+        # gRPC begins with what it tried and ends with what went wrong.
+        cause = message.rpartition(": ")[2] or status
+        message = f"cannot reach {address}: {cause}"
     return cls(
         message or status,
         status=status,

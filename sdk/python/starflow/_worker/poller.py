@@ -70,6 +70,7 @@ class Poller:
         self._give_back()
 
     def _register(self) -> None:
+        is_first = True
         while not self._stopping.is_set():
             try:
                 self._link.register()
@@ -77,11 +78,14 @@ class Poller:
             except RequestError as error:
                 if not may_help_later(error) and not isinstance(error, ServiceFault):
                     raise
-                _logger.warning("not registered yet: %s", error)
+                if is_first:
+                    _logger.warning("not registered yet: %s", error)
+                is_first = False
                 self._pause(error)
             else:
                 self._executor.output_bytes_max = limits.max_payload_bytes
                 self._tasks_max = limits.max_poll_tasks or _TASKS_MAX
+                _logger.info("registered")
                 self._backoff.reset()
                 return
 

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import math
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,14 +11,16 @@ from pathlib import Path
 from starflow import _json
 from starflow._client import Client
 from starflow._failure import Failure
-from starflow._run import outcome
+from starflow._run import Run, outcome
 from starflow.cli import _exits, _render
-from starflow.errors import ConversionError
+from starflow.errors import ConversionError, ScriptInvalid
 
+_SCRIPT_PLACE = re.compile(r"^script(?=:\d)")
 Command = Callable[[Client, argparse.Namespace], Awaitable[int]]
 
-# A person waits for the answer, and wants to know soon that there will be none.
-_PATIENCE_SECONDS = 2.0
+# A person waits for the answer, and wants to know soon that there will be none. gRPC by
+# itself tries for a second or two.
+_PATIENCE_SECONDS = 0.0
 # Someone who waits or follows wants to see the end, over a restart of the service.
 _PATIENCE_SECONDS_WAITING = 60.0
 
@@ -43,12 +46,7 @@ async def run(client: Client, options: argparse.Namespace) -> int:
     """Start a run, and print its result if that is waited for."""
     if options.file == "-" and options.input == "-":
         raise _exits.CommandError("standard input cannot be both FILE and --input")
-    started = await client.start(
-        _read_text(options.file),
-        input=_read_json("--input", options.input),
-        run_id=options.run_id,
-        allow_unregistered=options.allow_unregistered,
-    )
+    started = await _start(client, options)
     if options.wait is None:
         _render.run_started(started.info, started.created, as_json=options.json)
         return _exits.OK
@@ -60,6 +58,20 @@ async def run(client: Client, options: argparse.Namespace) -> int:
     if not options.json:
         _render.value(output)
     return _exits.OK
+
+
+async def _start(client: Client, options: argparse.Namespace) -> Run:
+    try:
+        return await client.start(
+            _read_text(options.file),
+            input=_read_json("--input", options.input),
+            run_id=options.run_id,
+            allow_unregistered=options.allow_unregistered,
+        )
+    except ScriptInvalid as error:
+        # The service never heard the file's name.
+        error.message = _SCRIPT_PLACE.sub(lambda _: options.file, error.message)
+        raise
 
 
 async def get(client: Client, options: argparse.Namespace) -> int:

@@ -105,7 +105,7 @@ def _request_code(error: errors.RequestError) -> int:
 
 def _fix(error: errors.RequestError, address: str) -> str:
     if isinstance(error, errors.FunctionUnknown):
-        return "; start its worker, or accept it with --allow-unregistered"
+        return " (by --allow-unregistered)"
     if isinstance(error, errors.ScriptInvalid):
         return "; starflow validate FILE shows the place"
     if isinstance(error, errors.RunNotFound):

@@ -142,7 +142,7 @@ def _detail(event: Event) -> str:
     """Return what one event says, in one line."""
     detail = event.detail
     words = [f"#{event.call_version}"] if event.call_version else []
-    words += [event.function, event.signal_id]
+    words += [event.function, event.signal_id if event.type != "CALL" else ""]
     words += [_when(detail[k]) for k in ("wake_time", "expire_time") if k in detail]
     if "sleep_version" in detail:
         words.append(f"#{detail['sleep_version']}")
@@ -154,6 +154,8 @@ def _detail(event: Event) -> str:
             words.append(_convert.encode(detail[name]))
     if event.failure is not None:
         words.append(f"failed: {event.failure}")
+    if detail.get("attempts", 0) > 1:
+        words.append(f"({detail['attempts']} attempts)")
     return " ".join(word for word in words if word)
 
 
