@@ -326,7 +326,10 @@ def _part(m: "Meter", x: Any, room: list[int], depth: int) -> object:
     going to walk over; *room* bounds it.
     """
     kind = type(x)
-    if kind is str or x is None:
+    if kind is str:
+        m.work(len(x) >> 7)
+        return x
+    if x is None:
         return x
     if kind is bool:
         return TRUE_KEY if x else FALSE_KEY
