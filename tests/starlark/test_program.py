@@ -48,7 +48,15 @@ def test_what_python_cannot_compile_is_too_complex() -> None:
     source = f"def main(ctx, input):\n{loops}\n{' ' * 31}pass\n"
     found = finding(source)
     assert found.code == "TOO_COMPLEX"
-    assert "nested" in found.hint
+    assert found.message == "script too complex: more than 16 loops inside each other"
+    assert found.pos == (18, 18)
+
+
+def test_sixteen_loops_inside_each_other_compile() -> None:
+    loops = "\n".join(f"{' ' * d}for x{d} in []:" for d in range(1, 17))
+    source = f"def main(ctx, input):\n{loops}\n{' ' * 17}[0 for y in []]\n"
+    assert finding(source).pos == (18, 21)
+    compile_program(source.replace("[0 for y in []]", "pass"))
 
 
 def test_the_file_name_is_in_errors() -> None:

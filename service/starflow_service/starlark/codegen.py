@@ -22,7 +22,7 @@ from typing import Any, ClassVar, cast
 from starflow_service.starlark import pysyntax as py
 from starflow_service.starlark import syntax
 from starflow_service.starlark.codegen_expr import Expressions, variable
-from starflow_service.starlark.codegen_scope import Unit
+from starflow_service.starlark.codegen_scope import TooComplex, Unit
 from starflow_service.starlark.kinds import Kinds
 from starflow_service.starlark.pysyntax import At, at, is_simple
 from starflow_service.starlark.syntax import Expr, File, Parameter, Pos, Stmt
@@ -31,6 +31,9 @@ from starflow_service.starlark.values import Module
 TOPLEVEL = "<toplevel>"
 LOCKS = "!locks"
 DEF_BYTES = 500
+
+# CPython allows twenty blocks inside each other; a function's own `try` is one.
+LOOPS_MAX = 16
 
 # Augmented operators that change their left operand in place where they can.
 IN_PLACE = {"+": "!iadd", "|": "!ior"}
@@ -216,6 +219,9 @@ class Statements(Expressions):
     ) -> None:
         place = at(node.pos)
         self.repeats = True
+        self.loops += 1
+        if self.loops > LOOPS_MAX:
+            raise TooComplex(node.pos, f"more than {LOOPS_MAX} loops inside each other")
         simple = type(node.target) is syntax.Name
         name = variable(cast(syntax.Name, node.target)) if simple else self.temporary()
 
@@ -230,6 +236,7 @@ class Statements(Expressions):
             iterable = py.metered("!begin", [iterable, py.load(LOCKS, place)], place)
         target = py.store(name, at(node.target.start))
         head, statements = self.block(place, body)
+        self.loops -= 1
         self.emit(ast.For(target, iterable, [*head, *statements], [], **place))
         if not unlocked:
             end = py.call("!end", [py.load(LOCKS, place)], place)
@@ -408,8 +415,9 @@ def generate(
     many functions that the depth of their calls has to be counted.
 
     Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError, OverflowError: the file
-            passes our own limits but not Python's.
+        TooComplex: the file passes the parser's limits but not ours here.
+        SyntaxError, ValueError, RecursionError, MemoryError, OverflowError: it passes
+            ours but not Python's.
     """
     unit = Unit(file, universe, modules, deep=deep)
     emitter = Statements(unit, TOPLEVEL, unit.kinds)

@@ -37,6 +37,15 @@ UNCOUNTED_FUNCTIONS_MAX = 100
 CONSTANTS = {"None": None, "True": True, "False": False}
 
 
+class TooComplex(Exception):
+    """The file cannot be compiled, because of what is at `pos`."""
+
+    def __init__(self, pos: Pos, reason: str) -> None:
+        super().__init__(reason)
+        self.pos = pos
+        self.reason = reason
+
+
 class Unit:
     """One file: what is the same for all its functions."""
 
@@ -178,6 +187,7 @@ class Emitter:
     # longer than its own text: it has loops, or calls functions of the script.
     locks: bool = False
     repeats: bool = False
+    loops: int = 0  # around the place that is being compiled
 
     def expr(self, node: Expr) -> ast.expr:
         """Return the Python expression for *node*; `out` gets what it needs before."""

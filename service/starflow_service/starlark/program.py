@@ -1,6 +1,6 @@
 """A compiled script: made once, shared by all its runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from starflow_service.starlark.binding import script_signature
 from starflow_service.starlark.builtins import MODULES, UNIVERSE
 from starflow_service.starlark.codegen import generate
-from starflow_service.starlark.codegen_scope import UNCOUNTED_FUNCTIONS_MAX
+from starflow_service.starlark.codegen_scope import (
+    UNCOUNTED_FUNCTIONS_MAX,
+    TooComplex,
+    Unit,
+)
 from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
 from starflow_service.starlark.parser import parse
 from starflow_service.starlark.pysyntax import Operand
@@ -67,19 +71,7 @@ def compile_program(source: str, *, filename: str = "script.star") -> Program:
     # Every function is spelt with one of these words, so this counts enough of them.
     functions = source.count("def") + source.count("lambda")
     deep = functions > UNCOUNTED_FUNCTIONS_MAX
-    try:
-        code, unit = generate(file, resolution.globals, UNIVERSE, MODULES, deep=deep)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        # Only Python's own limits are left as a reason, and its texts are not for
-        # the script's author.
-        finding = Diagnostic(
-            "error",
-            "TOO_COMPLEX",
-            "script too complex",
-            Pos(1, 1),
-            "split deeply nested loops and expressions into functions",
-        )
-        raise ScriptSyntaxError(filename, [finding]) from None
+    code, unit = _generated(file, resolution.globals, deep=deep)
     return Program(
         filename=filename,
         code=code,
@@ -90,6 +82,24 @@ def compile_program(source: str, *, filename: str = "script.star") -> Program:
         functions=resolution.functions,
         warnings=tuple(resolution.warnings),
     )
+
+
+def _generated(
+    file: File, global_names: Sequence[str], *, deep: bool
+) -> tuple[CodeType, Unit]:
+    pos, reason = Pos(1, 1), "too many nested or too large parts"
+    try:
+        return generate(file, global_names, UNIVERSE, MODULES, deep=deep)
+    except TooComplex as error:
+        pos, reason = error.pos, error.reason
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        # Only Python's own limits are left as a reason, and its texts are not for the
+        # script's author.
+        pass
+    hint = "split deeply nested loops and expressions into functions"
+    message = f"script too complex: {reason}"
+    finding = Diagnostic("error", "TOO_COMPLEX", message, pos, hint)
+    raise ScriptSyntaxError(file.name, [finding])
 
 
 def _check_main(file: File, resolution: Resolution) -> None:

@@ -151,6 +151,10 @@ def run_program(
         return Returned(_run(program, m, input_value_factory))
     except EvalError as error:
         return Failed(_traced(error))
+    except Killed as killed:
+        # Nobody asks where it stood, and many may be dropped at once.
+        killed.__traceback__ = None
+        return Aborted(killed)
     except Abort as abort:
         return Aborted(_traced(abort))
     except MemoryError:
