@@ -1,8 +1,9 @@
 """The documents are true: their links lead somewhere, their scripts compile, and their
 commands run, against a real server and in the order in which they stand.
 
-A fence says what it is by the word after its language: ``sh run`` is executed, and
-``python shop.py`` and ``starlark order.star`` are files that the commands find.
+A fence says what it is by the word after its language: ``sh run`` is executed, ``sh
+background`` goes on beside the rest, and ``python shop.py`` and ``starlark order.star``
+are files that the commands find.
 """
 
 import contextlib
@@ -13,12 +14,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from starflow.v1.failure_pb2 import ErrorReason
+from starflow_service.config import TABLE
+from starflow_service.rpc import status
 from starflow_service.starlark import compile_program
 
 ROOT = Path(__file__).parents[1]
@@ -33,13 +38,24 @@ DEFAULT_PORT = "7233"
 # What no command of a document needs; one that hangs is an error.
 PATIENCE_S = 120
 
+# Exit codes of `starflow`.
+OK = 0
+WAITS_FOR_SIGNAL = 6
+# What a server and a worker say when they are there.
+READY = re.compile(r"^listening on |INFO +registered$")
+# What a reader copies from the output of the commands before.
+PLACEHOLDERS = {
+    "SIGNAL_ID": re.compile(r"starflow signal \S+ (\S+)"),
+    "TASK_TOKEN": re.compile(r'"taskToken": *"([^"]+)"'),
+}
+
 FENCE = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 # grpcurl comes with no package.  `buf curl` does the same, and so the requests in the
 # documents are checked by it where there is no grpcurl.
 GRPCURL = """#!/usr/bin/env bash
-[ "$1" = -plaintext ] && shift
+shift  # -plaintext
 data='{}'
 if [ "$1" = -d ]; then data=$2; shift 2; fi
 if [ "$2" = list ]; then
@@ -79,33 +95,104 @@ def test_links_lead_somewhere(document):
     assert [x for x in links if not (document.parent / x).exists()] == []
 
 
-@pytest.mark.parametrize(("document", "script"), scripts())
+@pytest.mark.parametrize(("document", "script"), list(scripts()))
 def test_scripts_compile(document, script):
     assert compile_program(script).functions is not None
 
 
+def test_the_settings_are_all_written_down():
+    text = (ROOT / "docs/operating.md").read_text()
+    rows = re.findall(r"^\| `(--\S+)` \| (?:`(\S+)`)? *\|", text, re.MULTILINE)
+
+    assert rows == [(setting.flag, setting.default) for setting in TABLE]
+
+
+def test_the_reasons_of_errors_are_all_written_down():
+    text = (ROOT / "docs/operating.md").read_text()
+    documented = {
+        (status, reason)
+        for status, reasons in re.findall(
+            r"^\| ([A-Z_]+) \| ([A-Z_, ]+) \|$", text, re.MULTILINE
+        )
+        for reason in reasons.split(", ")
+    }
+
+    assert documented == {
+        (code.name, ErrorReason.Name(reason).removeprefix("ERROR_REASON_"))
+        for code, reason in status.TABLE.values()
+    }
+
+
 @dataclass(frozen=True)
 class Stage:
-    """Where commands run: a directory, and what a shell finds after `make setup`."""
+    """Where a document is played: what a shell finds after `make setup`."""
 
     place: Path
     environment: dict[str, str]
     port: str
+    # All that was printed by the commands, to find the placeholders in.
+    said: list[str] = field(default_factory=list)
+    background: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
-        """Start *command* as the head of a session that holds all that it starts."""
-        with (self.place / f"{name}.out").open("wb") as out:
-            return subprocess.Popen(
-                command,
-                cwd=self.place,
-                env=self.environment,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+    def play(self, fence: Fence) -> None:
+        if "." in fence.word:
+            (self.place / fence.word).write_text(fence.text)
+        elif fence.word == "background":
+            self._start(fence.text)
+        elif fence.word == "run":
+            self._run(self._filled(fence.text))
 
-    def said(self, name: str) -> str:
-        return (self.place / f"{name}.out").read_text()
+    def _filled(self, text: str) -> str:
+        for placeholder, pattern in PLACEHOLDERS.items():
+            if placeholder in text:
+                text = text.replace(
+                    placeholder, pattern.findall("".join(self.said))[-1]
+                )
+        return text.replace(DEFAULT_PORT, self.port)
+
+    def _run(self, commands: str) -> None:
+        shell = self._shell(commands)
+        try:
+            said, _ = shell.communicate(timeout=PATIENCE_S)
+        finally:
+            end_session(shell)
+        self.said.append(said)
+        assert shell.returncode in (OK, WAITS_FOR_SIGNAL), said
+
+    def _start(self, command: str) -> None:
+        shell = self._shell(command)
+        self.background.append(shell)
+        assert shell.stdout is not None
+        # A process that never gets ready is ended, and then its output ends.
+        bound = threading.Timer(PATIENCE_S, end_session, [shell])
+        bound.start()
+        said = []
+        for line in shell.stdout:
+            said.append(line)
+            if READY.search(line):
+                break
+        bound.cancel()
+        assert shell.poll() is None, "".join(said)
+        # Somebody has to read on, or the process is blocked by what it prints.
+        threading.Thread(target=shell.communicate, daemon=True).start()
+
+    def _shell(self, commands: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=self.place,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def end_session(shell: subprocess.Popen[str]) -> None:
+    """End *shell* and whatever it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(shell.pid, signal.SIGKILL)
+    shell.wait()
 
 
 def free_port() -> str:
@@ -115,7 +202,7 @@ def free_port() -> str:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def stage(tmp_path: Path) -> Iterator[Stage]:
     tools = tmp_path / "tools"
     tools.mkdir()
     if not shutil.which("grpcurl"):
@@ -130,65 +217,21 @@ def stage(tmp_path: Path) -> Stage:
         "STARFLOW_ADDRESS": f"127.0.0.1:{port}",
         "STARFLOW_LISTEN": f"127.0.0.1:{port}",
     }
-    return Stage(place, environment, port)
-
-
-def end_session(process: subprocess.Popen[bytes]) -> None:
-    # What the commands started in the background may have outlived the shell.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-@pytest.fixture
-def server(stage: Stage) -> Iterator[None]:
-    """A server for the documents that take one for granted."""
-    port_file = stage.place / "port"
-    command = ["starflow", "serve", "--port-file", str(port_file)]
-    process = stage.start("server", *command)
-    try:
-        while not port_file.exists():
-            assert process.poll() is None, stage.said("server")
-        yield
-    finally:
-        end_session(process)
-
-
-def executed(document: Path) -> str:
-    blocks = [f.text for f in fences(document) if (f.language, f.word) == ("sh", "run")]
-    return "\n".join(blocks)
-
-
-def play(document: Path, stage: Stage) -> None:
-    """Run all commands of *document* in one shell."""
-    for fence in fences(document):
-        if "." in fence.word:
-            (stage.place / fence.word).write_text(fence.text)
-    commands = executed(document).replace(DEFAULT_PORT, stage.port)
-    shell = stage.start("shell", "bash", "-euo", "pipefail", "-c", commands)
-    try:
-        assert shell.wait(timeout=PATIENCE_S) == 0, stage.said("shell")
-    finally:
+    stage = Stage(place, environment, port)
+    yield stage
+    for shell in stage.background:
         end_session(shell)
 
 
-SELF_CONTAINED = [d for d in DOCUMENTS if "starflow serve" in executed(d)]
-NEED_A_SERVER = [d for d in DOCUMENTS if executed(d) and d not in SELF_CONTAINED]
+PLAYED = [d for d in DOCUMENTS if any(f.word == "run" for f in fences(d))]
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("document", SELF_CONTAINED, ids=name_of)
+@pytest.mark.parametrize("document", PLAYED, ids=name_of)
 def test_commands_run(document, stage):
-    play(document, stage)
+    for fence in fences(document):
+        stage.play(fence)
 
 
-@pytest.mark.system
-@pytest.mark.usefixtures("server")
-@pytest.mark.parametrize("document", NEED_A_SERVER, ids=name_of)
-def test_commands_run_against_a_server(document, stage):
-    play(document, stage)
-
-
-def test_the_front_door_is_tested():
-    assert [name_of(d) for d in SELF_CONTAINED] == ["README.md"]
-    assert ROOT / "docs/protocol.md" in NEED_A_SERVER
+def test_the_front_door_is_played():
+    assert {"README.md", "docs/protocol.md"} <= {name_of(d) for d in PLAYED}
