@@ -26,12 +26,12 @@ serve: $(STAMP)  ## serve on 127.0.0.1:7233, with the store in ./starflow.db
 	@$(PY) -m starflow_service
 
 .PHONY: test
-test: $(STAMP)  ## run all tests; T='-k words' narrows them
-	@$(PY) -m pytest $(T)
+test: $(STAMP)  ## run all tests; ARGS='-k words' narrows them
+	@$(PY) -m pytest $(ARGS)
 
 .PHONY: system
 system: $(STAMP)  ## run only the tests that start and kill real processes
-	@$(PY) -m pytest -m system $(T)
+	@$(PY) -m pytest -m system $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)  ## check style, types, protos and generated code; change nothing
@@ -51,5 +51,5 @@ proto: $(STAMP)  ## generate sdk/python/starflow/v1 from protos/
 	$(PY) scripts/gen_protos.py
 
 .PHONY: bench
-bench: $(STAMP)  ## measure rate, latency and CPU per step
-	$(PY) -m benchmarks
+bench: $(STAMP)  ## measure rate, latency and CPU per step; ARGS=w1 measures less
+	$(PY) -m benchmarks $(ARGS)
