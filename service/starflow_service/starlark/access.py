@@ -92,6 +92,8 @@ def slice_(m: "Meter", x: Any, lo: Any = None, hi: Any = None, step: Any = None)
     kind = type(x)
     if kind not in _INDEXED:
         raise EvalError(f"invalid slice operand {type_name(x)}")
+    if step is None and kind is List and type(lo) in _PLAIN and type(hi) in _PLAIN:
+        return _plain_slice(m, x, lo, hi)
     cut = _slice(m, lo, hi, step)
     length = len(range(len(x))[cut])
     if kind is str:
@@ -99,6 +101,18 @@ def slice_(m: "Meter", x: Any, lo: Any = None, hi: Any = None, step: Any = None)
     elif kind is not range:
         new_elements(m, length, 1 if kind is bytes else 8)
     return List(list.__getitem__(x, cut)) if kind in LISTS else x[cut]
+
+
+# What Python takes for a bound as Starlark does, in the range of indexes.
+_PLAIN = frozenset({int, type(None)})
+
+
+def _plain_slice(m: "Meter", x: List, lo: int | None, hi: int | None) -> List:
+    """Return `x[lo:hi]`; the copy is no longer than the list may be."""
+    cut = _slice(m, lo, hi, None)
+    items = list.__getitem__(x, cut)
+    new_elements(m, len(items))
+    return List(items)
 
 
 def _slice(m: "Meter", lo: Any, hi: Any, step: Any) -> slice:

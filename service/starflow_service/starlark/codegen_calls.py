@@ -13,6 +13,7 @@ from starflow_service.starlark.binding import (
 )
 from starflow_service.starlark.caps import SLOT
 from starflow_service.starlark.codegen_access import Elements
+from starflow_service.starlark.codegen_ops import SHORT
 from starflow_service.starlark.kinds import ANY, NOTHING, STR
 from starflow_service.starlark.pysyntax import At, at, is_simple, is_small
 from starflow_service.starlark.syntax import Argument, Expr
@@ -25,6 +26,10 @@ RESULT_BYTES = 64
 
 # The classes whose methods are called directly, by the names of the classes.
 DIRECT: Mapping[type, str] = {str: "!str", List: "!List", Dict: "!Dict"}
+
+
+# Methods that compare with what they are given, and so take no time for a short text.
+AFFIXES = frozenset({"startswith", "endswith"})
 
 
 def may_run_code(node: Expr) -> bool:
@@ -126,8 +131,6 @@ class Calls(Elements):
         kind = owner_of(selection.name)
         if kind is None or not self._fits_method(kind, node, selection, arguments):
             return general(owner)
-        if kind is str and self.kinds.of(selection.operand) is STR:
-            return self._direct_method(kind, node, selection, owner, arguments)
         once, again = self.twice(owner, place)
         tests = [py.has_type(once, DIRECT[kind], place)]
         inlined = self._inlined_method(node, selection.name, again, arguments, tests)
@@ -180,6 +183,8 @@ class Calls(Elements):
             cap = py.load("!cap", place)
             tests.append(ast.Compare(length, [ast.Lt()], [cap], **place))
             return py.method(owner, "append", arguments, place)
+        if name in AFFIXES and len(arguments) == 1 and _is_short(arguments[0]):
+            return py.method(owner, name, arguments, place)
         if name == "get" and is_simple(arguments[0]):
             kind = self.kinds.of(node.arguments[0].value)
             if kind is ANY or kind is NOTHING:
@@ -206,6 +211,13 @@ class Calls(Elements):
         )
         packed = _pack(plain, arguments, place)
         return py.metered("!call_open", [function, *packed, star, starstar], place)
+
+
+def _is_short(argument: ast.expr) -> bool:
+    """Tell whether a compiled argument is the literal of a short string."""
+    if not isinstance(argument, ast.Constant):
+        return False
+    return type(argument.value) is str and len(argument.value) <= SHORT
 
 
 def _native(

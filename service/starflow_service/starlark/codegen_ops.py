@@ -95,7 +95,12 @@ class Operators(Emitter):
         plain = kind.tag == "int" and kind.bits <= PLAIN_BITS
         if plain or kind is FLOAT:
             return ast.UnaryOp(ast.USub(), operand, **place)
-        return py.metered("!neg", [operand], place)
+        helped = py.metered("!neg", [operand], place)
+        if kind is not ANY or not isinstance(operand, ast.Name):
+            return helped
+        tests = [py.has_type(operand, "!int", place), _is_small(operand, place)]
+        result = ast.UnaryOp(ast.USub(), operand, **place)
+        return ast.IfExp(py.both(tests, place), result, helped, **place)
 
 
 class _Pair:
@@ -162,18 +167,14 @@ class _Pair:
         result = self._native(left, right)
         if wanted == "!int" and self.op in "//%":
             if not (self.kinds[0].tag == "int" and self.kinds[0].bits <= PLAIN_BITS):
-                tests.append(self._is_small(left))
+                tests.append(_is_small(left, self.place))
             if not _is_nonzero(right):
                 tests.append(right)
         elif wanted == "!int":
             name = self.emitter.temporary()
-            tests.append(self._is_small(py.walrus(name, result, self.place)))
+            tests.append(_is_small(py.walrus(name, result, self.place), self.place))
             result = py.load(name, self.place)
         return self._choose(tests, result, left, right)
-
-    def _is_small(self, value: ast.expr) -> ast.expr:
-        low, high = (py.constant(bound, self.place) for bound in (-SMALL, SMALL))
-        return ast.Compare(low, [ast.Lt(), ast.Lt()], [value, high], **self.place)
 
     def division(self) -> ast.expr:
         """Return `left / right` of two numbers, else the operation."""
@@ -307,6 +308,12 @@ class _Pair:
         )
         helped = py.metered(self.helper, [left, right], self.place)
         return ast.IfExp(test, result, helped, **self.place)
+
+
+def _is_small(value: ast.expr, place: At) -> ast.expr:
+    """Return `-2**62 < value < 2**62`."""
+    low, high = (py.constant(bound, place) for bound in (-SMALL, SMALL))
+    return ast.Compare(low, [ast.Lt(), ast.Lt()], [value, high], **place)
 
 
 def _is_nonzero(node: ast.expr) -> bool:
