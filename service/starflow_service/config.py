@@ -21,7 +21,7 @@ _PREFIX: Final = "STARFLOW_"
 # Not ours: what Kubernetes sets in every container if a service is called starflow, and
 # what clients read.
 _FOREIGN: Final = re.compile(
-    r"STARFLOW_((SERVICE|PORT)(_(?!FILE$).*)?|ADDRESS|NAMESPACE|TARGET)"
+    r"STARFLOW_((SERVICE|PORT)(_(?!FILE$).*)?|ADDRESS|NAMESPACE)"
 )
 
 

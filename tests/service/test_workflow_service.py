@@ -5,11 +5,11 @@ import hashlib
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from starflow.v1 import worker_service_pb2 as worker_pb
 from starflow.v1 import workflow_service_pb2 as pb
 from starflow.v1.failure_pb2 import Failure, FailureKind
 from starflow.v1.payload_pb2 import Payload
 from starflow.v1.run_pb2 import PauseReason, RunState
-from starflow.v1.worker_service_pb2 import Yield
 from starflow_service import __version__
 from starflow_service.runtime.options import Options
 from starflow_service.starlark.limits import Limits
@@ -19,7 +19,6 @@ from tests.service.calls import (
     complete,
     finished,
     payload,
-    poll,
     refusal,
     register,
     result,
@@ -39,7 +38,9 @@ async def yielded(workflows, workers):
     """Start a run that waits for a signal; return the signal's id."""
     await start(workflows)
     task = await take(workers)
-    [completion] = await complete(workers, result(task, wait_for_signal=Yield()))
+    [completion] = await complete(
+        workers, result(task, wait_for_signal=worker_pb.Yield())
+    )
     assert completion.status == 1
     return task.signal_id
 
@@ -285,7 +286,7 @@ async def test_a_signal_that_overtakes_the_yield_is_kept(workflows, workers):
     task = await take(workers)
 
     early = await signal(workflows, task.signal_id)
-    await complete(workers, result(task, wait_for_signal=Yield()))
+    await complete(workers, result(task, wait_for_signal=worker_pb.Yield()))
 
     assert early.disposition == pb.SIGNAL_DISPOSITION_KEPT
     assert (await finished(workflows)).output.json == '"ok"'
@@ -369,16 +370,18 @@ async def test_the_server_tells_its_limits(workflows):
     assert info.limits.max_sleep == Duration(seconds=365 * 24 * 3600)
 
 
-async def test_a_client_that_goes_away_while_waiting_disturbs_nothing(
-    workflows, workers
-):
-    await start(workflows)
-    waiting = workflows.GetRun(pb.GetRunRequest(run_id="r", wait=LONG))
-    polling = poll(workers, "test.other")
-    waiting.cancel()
-    polling.close()
+async def test_clients_that_go_away_while_waiting_disturb_nothing(workflows, workers):
+    await start(workflows, run_id="other")
+    get = workflows.GetRun(pb.GetRunRequest(run_id="other", wait=LONG))
+    request = worker_pb.PollRequest(worker_id="v", functions=["test.x"], wait=LONG)
+    waiting_poll = workers.Poll(request)
+    # Requests of one connection come in order: the others are there, too.
+    await workflows.GetServerInfo(pb.GetServerInfoRequest())
+    get.cancel()
+    waiting_poll.cancel()
 
-    await complete(workers, result(await take(workers), "ok"))
+    await start(workflows, ECHO.replace("echo", "x"))
+    await complete(workers, result(await take(workers, "test.x"), "ok"))
 
     assert (await finished(workflows)).output.json == '"ok"'
 
