@@ -1,6 +1,7 @@
 """A server that is asked to end does so, and nobody is any the worse for it."""
 
 import asyncio
+import signal
 import time
 
 import grpc.aio
@@ -26,6 +27,11 @@ def main(ctx, input):
     for n in range(5):
         value = step.add(ctx, {"value": value, "n": n, "ms": 20})["value"]
     return value
+"""
+
+HOLD = """
+def main(ctx, input):
+    return step.hold(ctx, input)
 """
 
 ASK = """
@@ -116,3 +122,20 @@ async def test_a_worker_that_is_asked_to_end_finishes_what_it_has(tmp_path):
         assert [await run.result() for run in runs] == [10] * len(runs)
         assert len(scene.journal.entries()) == 5 * len(runs)
         await scene.check(*(run.id for run in runs))
+
+
+async def test_a_worker_that_is_asked_to_end_keeps_what_takes_long(tmp_path):
+    async with open_scene(tmp_path) as scene:
+        ending = await scene.start_worker()
+        run = await scene.client.start(HOLD, run_id="run", input={"gate": "open"})
+        await until(lambda: scene.journal.of("run"), "it is executed")
+        scene.launch_worker()
+        ending.send(signal.SIGTERM)
+        # Its poll breaks off, and for two seconds it may as well be dead.
+        doubted_until = time.monotonic() + 3
+        await until(lambda: time.monotonic() > doubted_until, "the doubt is over")
+        scene.open_gate("open")
+
+        assert await run.result() == {"gate": "open"}
+        assert await ending.wait() == 0
+        assert len(scene.journal.of("run")) == 1

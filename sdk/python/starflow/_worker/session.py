@@ -63,6 +63,9 @@ class Session:
         blocks; it must not be called on the event loop that executes functions.
         """
         self._poller.stop()
+        # A poll that breaks off may be its worker's death.  What is still under way
+        # must not be given to somebody else because of that.
+        self._heart.beat_soon()
         if not self._ledger.wait_until_idle(grace_seconds):
             self._give_back_rest()
         lost = self._reporter.close(_FLUSH_SECONDS)
