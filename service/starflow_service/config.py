@@ -29,8 +29,8 @@ class ConfigError(Exception):
     """A setting cannot be what it was given as; the message is for the command line."""
 
 
-class HelpRequest(Exception):
-    """The command line asks for text and not for a server."""
+class HelpRequest(BaseException):
+    """The command line asks for text and not for a server; no error."""
 
 
 @dataclass(frozen=True, slots=True)

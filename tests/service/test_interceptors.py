@@ -192,6 +192,25 @@ async def test_every_call_has_an_id_of_its_own(stub):
     assert "" not in ids
 
 
+async def test_a_refusal_is_one_line_of_the_log_without_a_traceback(stub, servicer):
+    servicer.act = servicer.refuse
+
+    with (
+        structlog.testing.capture_logs() as lines,
+        pytest.raises(grpc.aio.AioRpcError),
+    ):
+        await unary(stub)
+
+    assert lines == [
+        {
+            "event": "rpc.refused",
+            "log_level": "info",
+            "error": "RunNotFoundError",
+            "message": "there is no run r in namespace default",
+        }
+    ]
+
+
 async def test_successful_calls_are_not_logged(stub):
     with structlog.testing.capture_logs() as lines:
         await unary(stub)

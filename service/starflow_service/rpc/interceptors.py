@@ -17,7 +17,11 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from starflow_service.rpc.status import is_expected, status_of
-from starflow_service.runtime.errors import FieldInvalidError
+from starflow_service.runtime.errors import (
+    FieldInvalidError,
+    LogCorruptedError,
+    StoreDownError,
+)
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 # The stubs know only the handlers of threaded servers.
@@ -26,6 +30,7 @@ Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]
 
 # Only our own services; health and reflection speak for themselves.
 _PREFIX = "/starflow.v1."
+_OURS = (LogCorruptedError, StoreDownError)
 
 log = structlog.get_logger()
 
@@ -117,10 +122,12 @@ async def _refuse(context: Context, error: BaseException, request_id: str) -> No
     if _is_ours_to_pass(error):
         raise error
     status = status_of(error, request_id)
-    if is_expected(error):
-        log.info("rpc.refused", code=status.code, reason=status.message)
-    else:
+    if not is_expected(error):
         log.error("rpc.failed", peer=context.peer(), exc_info=error)
+    else:
+        # What is wrong with us is for an operator to see; the rest is the client's.
+        say = log.warning if isinstance(error, _OURS) else log.info
+        say("rpc.refused", error=type(error).__name__, message=status.message)
     await context.abort_with_status(rpc_status.to_status(status))
 
 
