@@ -1,12 +1,15 @@
 """The operations that compiled code calls, by the names it calls them by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from starflow_service.starlark import ops
+from starflow_service.starlark.caps import SLOT, new_elements
+from starflow_service.starlark.compare import DICTS, key_value
 from starflow_service.starlark.errors import EvalError, LimitError
-from starflow_service.starlark.values import MISSING, Dict, List
+from starflow_service.starlark.iteration import items_of
+from starflow_service.starlark.values import MISSING, Dict, List, type_name
 
 if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
@@ -54,6 +57,27 @@ def kwargs(m: "Meter", items: dict[str, Any]) -> Dict:
     return ops.make_dict(m, list(items.items()))
 
 
+def spread_args(m: "Meter", x: Any) -> Sequence[Any]:
+    """Return what `*x` adds to the arguments of a call."""
+    items = items_of(m, x)
+    if items is None:
+        raise EvalError(f"argument after * must be iterable, not {type_name(x)}")
+    new_elements(m, len(items), SLOT if type(items) is range else ARGUMENT_BYTES)
+    return items
+
+
+def spread_kwargs(m: "Meter", x: Any) -> dict[str, Any]:
+    """Return what `**x` adds to the arguments of a call."""
+    if type(x) not in DICTS:
+        raise EvalError(f"argument after ** must be a mapping, not {type_name(x)}")
+    m.charge(KEYWORD_BYTES * len(x))
+    for key in x:
+        if type(key) is not str:
+            kind = type_name(key_value(key))
+            raise EvalError(f"keywords must be strings, not {kind}")
+    return dict(x)
+
+
 def call_open(
     m: "Meter",
     function: Any,
@@ -64,9 +88,9 @@ def call_open(
 ) -> Any:
     """Call a function with `*star` and `**starstar`; an absent one is `MISSING`."""
     if star is not MISSING:
-        positional = (*positional, *ops.spread_args(m, star))
+        positional = (*positional, *spread_args(m, star))
     if starstar is not MISSING:
-        more = ops.spread_kwargs(m, starstar)
+        more = spread_kwargs(m, starstar)
         repeated = next((name for name in more if name in named), None)
         if repeated is not None:
             raise EvalError(
