@@ -43,7 +43,8 @@ def index(m: "Meter", x: Any, i: Any) -> Any:
     """Return `x[i]`."""
     kind = type(x)
     if kind in DICTS:
-        value = dict.get(x, i if type(i) is str else dict_key(m, i), MISSING)
+        plain = type(i) is str and len(i) < 256
+        value = dict.get(x, i if plain else dict_key(m, i), MISSING)
         if value is MISSING:
             raise EvalError(f"key {brief(m, i)} not in dict")
         return value

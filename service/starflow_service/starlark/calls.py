@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starflow_service.starlark.access import METHODS, attr
 from starflow_service.starlark.caps import new_elements
-from starflow_service.starlark.compare import DICTS
+from starflow_service.starlark.compare import DICTS, key_value
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.host import Context
 from starflow_service.starlark.iteration import items_of
@@ -155,8 +155,8 @@ def spread_kwargs(m: "Meter", x: Any) -> dict[str, Any]:
     m.charge(_KEYWORD_BYTES * len(x))
     for key in x:
         if type(key) is not str:
-            value = getattr(key, "value", key)
-            raise EvalError(f"keywords must be strings, not {type_name(value)}")
+            name = type_name(key_value(key))
+            raise EvalError(f"keywords must be strings, not {name}")
     return dict(x)
 
 

@@ -45,7 +45,7 @@ def _wait(m: "Meter", /, ctx: Any, futures: Any) -> Any:
             raise EvalError(
                 f"flow.wait: at index {place}: got {type_name(future)}, want future"
             )
-    new_elements(m, 2 * len(futures))
+    new_elements(m, len(futures), 16)
     # The host gets a list of its own: the script's could change while it waits.
     return List(m.host.wait(m, list(futures)))
 

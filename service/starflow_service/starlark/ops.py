@@ -95,7 +95,6 @@ __all__ = [
     "lt",
     "make_dict",
     "make_list",
-    "make_tuple",
     "mod",
     "mul",
     "ne",
@@ -496,12 +495,6 @@ def make_list(m: "Meter", items: list[Any]) -> List:
     """Return a new list of *items*."""
     new_elements(m, len(items), SLOT)
     return List(items)
-
-
-def make_tuple(m: "Meter", items: list[Any]) -> tuple[Any, ...]:
-    """Return a tuple of *items*."""
-    new_elements(m, len(items))
-    return tuple(items)
 
 
 def make_dict(m: "Meter", pairs: list[tuple[Any, Any]]) -> Dict:
