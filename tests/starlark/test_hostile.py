@@ -154,6 +154,12 @@ SCRIPTS: list[tuple[str, set[str], str]] = [
         d = {x: 1}
         for i in range(1 << 30): x in d
     """),
+    ("long_string_keys", SPENT, """
+        x, y = "a" * 900000, "a" * 899999
+        d = {x: 1}
+        y = y + "a"
+        for i in range(1 << 30): d[y], d.get(y), y in d
+    """),
     ("colliding_keys", SPENT, """
         m = (1 << 61) - 1
         d = {}

@@ -11,8 +11,8 @@ import ast
 from starflow_service.starlark import pysyntax as py
 from starflow_service.starlark import syntax
 from starflow_service.starlark.caps import ENTRY, HEADER, SLOT, TABLE
-from starflow_service.starlark.codegen_ops import Operators
-from starflow_service.starlark.kinds import ANY, NOTHING, STR, Kind
+from starflow_service.starlark.codegen_ops import Operators, key_tests
+from starflow_service.starlark.kinds import ANY, NOTHING, STR
 from starflow_service.starlark.pysyntax import At, is_simple, is_small
 
 
@@ -34,40 +34,38 @@ class Elements(Operators):
         if isinstance(owner, ast.Constant):
             # No list or dict, and Python would warn that it cannot be indexed.
             return py.metered("!index", [owner, index], place)
-        if kind is STR or kind.tag == "int":
-            return self._element_of_one(owner, index, kind, node, place)
-        if kind not in (ANY, NOTHING) or not is_simple(owner):
+        if kind.tag == "int" or isinstance(index, ast.Constant):
+            return self._element_of_one(owner, index, node, place)
+        if not is_simple(owner):
             return py.metered("!index", [owner, index], place)
         once, again = self.twice(index, place)
-        self._note(node, owner, again)
+        in_dict = py.has_type(owner, "!Dict", place)
+        tests: list[ast.expr] = []
+        if kind is not STR:
+            in_list = py.has_type(owner, "!List", place)
+            tests.append(py.both([py.has_type(once, "!int", place), in_list], place))
+            once = again
+        keyed = key_tests(once, again, kind, place)
+        if keyed is None:
+            return py.metered("!index", [owner, index], place)
         # The index first, so that it is evaluated whatever the owner is.
-        numbered = [
-            py.has_type(once, "!int", place),
-            py.has_type(owner, "!List", place),
-        ]
-        keyed = [
-            py.has_type(again, "!str", place),
-            py.has_type(owner, "!Dict", place),
-        ]
-        tests = [py.both(numbered, place), py.both(keyed, place)]
-        test = ast.BoolOp(ast.Or(), tests, **place)
+        tests.append(py.both([*keyed, in_dict], place))
+        self._note(node, owner, again)
+        test = py.either(tests, place)
         read = py.subscript(owner, again, place)
         helped = py.metered("!index", [owner, again], place)
         return ast.IfExp(test, read, helped, **place)
 
     def _element_of_one(
-        self,
-        owner: ast.expr,
-        index: ast.expr,
-        kind: Kind,
-        node: syntax.Index,
-        place: At,
+        self, owner: ast.expr, index: ast.expr, node: syntax.Index, place: At
     ) -> ast.expr:
         """Return `owner[index]` for an index that only one container can take."""
-        if not is_small(index):
+        keyed = key_tests(index, index, ANY, place) == []
+        numbered = self.kinds.of(node.index).tag == "int"
+        if not (keyed or numbered) or not is_small(index):
             return py.metered("!index", [owner, index], place)
         once, again = self.twice(owner, place)
-        test = py.has_type(once, "!Dict" if kind is STR else "!List", place)
+        test = py.has_type(once, "!Dict" if keyed else "!List", place)
         inside, noted = self.twice(index, place)
         self._note(node, again, noted)
         read = py.subscript(again, inside, place)
@@ -102,10 +100,11 @@ class Elements(Operators):
         if not (isinstance(owner, ast.Name) and is_simple(index)):
             self.emit(store)
             return
-        if kind is STR:
+        keyed = key_tests(index, index, kind, place)
+        if kind is STR and keyed is not None:
             # A new entry has to be paid for, so only those that are there are set.
             known = ast.Compare(index, [ast.In()], [owner], **place)
-            tests = [py.has_type(owner, "!Dict", place), known]
+            tests = [py.has_type(owner, "!Dict", place), *keyed, known]
         elif kind.tag == "int":
             tests = [py.has_type(owner, "!List", place)]
         elif kind in (ANY, NOTHING):

@@ -13,8 +13,7 @@ from starflow_service.starlark.binding import (
 )
 from starflow_service.starlark.caps import SLOT
 from starflow_service.starlark.codegen_access import Elements
-from starflow_service.starlark.codegen_ops import SHORT
-from starflow_service.starlark.kinds import ANY, NOTHING, STR
+from starflow_service.starlark.codegen_ops import SHORT, key_tests
 from starflow_service.starlark.pysyntax import At, at, is_simple, is_small
 from starflow_service.starlark.syntax import Argument, Expr
 from starflow_service.starlark.trace import METER
@@ -186,11 +185,12 @@ class Calls(Elements):
         if name in AFFIXES and len(arguments) == 1 and _is_short(arguments[0]):
             return py.method(owner, name, arguments, place)
         if name == "get" and is_simple(arguments[0]):
+            key = arguments[0]
             kind = self.kinds.of(node.arguments[0].value)
-            if kind is ANY or kind is NOTHING:
-                tests.append(py.has_type(arguments[0], "!str", place))
-            elif kind is not STR:
+            keyed = key_tests(key, key, kind, place)
+            if keyed is None:
                 return None
+            tests.extend(keyed)
             return py.method(owner, "get", arguments, place)
         return None
 

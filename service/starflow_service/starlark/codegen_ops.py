@@ -217,11 +217,10 @@ class _Pair:
         left, right = self.operands
         if not is_simple(left) or not is_simple(right):
             return self.helped()
-        tests = [py.has_type(right, "!Dict", self.place)]
-        if self.kinds[0].tag != "str":
-            if self.kinds[0] is not ANY:
-                return self.helped()
-            tests.append(py.has_type(left, "!str", self.place))
+        keyed = key_tests(left, left, self.kinds[0], self.place)
+        if keyed is None:
+            return self.helped()
+        tests = [py.has_type(right, "!Dict", self.place), *keyed]
         operator = ast.In() if self.op == "in" else ast.NotIn()
         result = ast.Compare(left, [operator], [right], **self.place)
         return self._choose(tests, result, left, right)
@@ -308,6 +307,26 @@ class _Pair:
         )
         helped = py.metered(self.helper, [left, right], self.place)
         return ast.IfExp(test, result, helped, **self.place)
+
+
+def key_tests(
+    once: ast.expr, again: ast.expr, kind: Kind, place: At
+) -> list[ast.expr] | None:
+    """
+    Return what tells whether a key is a short string; None if it surely is not.
+
+    The key is evaluated in *once*, first of all, and is *again* from then on.  Looking
+    up a long string takes time that has to be paid for.
+    """
+    if isinstance(again, ast.Constant):
+        value: Any = again.value
+        return [] if type(value) is str and len(value) <= SHORT else None
+    if kind.tag not in ("any", "nothing", "str"):
+        return None
+    typed = [] if kind.tag == "str" else [py.has_type(once, "!str", place)]
+    length = py.call("!len", [again if typed else once], place)
+    bound = py.constant(SHORT, place)
+    return [*typed, ast.Compare(length, [ast.LtE()], [bound], **place)]
 
 
 def _is_small(value: ast.expr, place: At) -> ast.expr:

@@ -119,6 +119,11 @@ def both(tests: Sequence[ast.expr], place: At) -> ast.expr:
     return tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), [*tests], **place)
 
 
+def either(tests: Sequence[ast.expr], place: At) -> ast.expr:
+    """Return the disjunction of *tests*, which are not none."""
+    return tests[0] if len(tests) == 1 else ast.BoolOp(ast.Or(), [*tests], **place)
+
+
 def spend(counter: str, amount: ast.Constant, place: At) -> ast.stmt:
     """Return `meter.counter -= amount`."""
     target = ast.Attribute(load(METER, place), counter, _STORE, **place)
