@@ -82,6 +82,8 @@ class FakeService(
         self.changed = threading.Condition()
         # Every request so far, by method.
         self.requests: dict[str, list[Any]] = {}
+        # The methods of all requests, in the order in which they came.
+        self.order: list[str] = []
         # What goes wrong next, by method: each fault is used up by one call.
         self.faults: dict[str, deque[Fault]] = {}
         self.queue: deque[worker_pb2.Task] = deque()
@@ -194,6 +196,7 @@ class FakeService(
     def _note(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         with self.changed:
             self.requests.setdefault(method, []).append(request)
+            self.order.append(method)
             # Whoever waits for the condition must see that nobody waits for him.
             context.add_callback(self._wake)
             faults = self.faults.get(method)

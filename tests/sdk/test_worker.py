@@ -229,8 +229,9 @@ async def test_the_last_progress_comes_before_the_failure(service, module):
     result = await executed(service, module)
 
     assert result.failure.code == "OS_ERROR"
-    (beat,) = service.requests["Heartbeat"]
+    (beat,) = filter(has_progress, service.requests["Heartbeat"])
     assert beat.tasks[0].progress.json == "7"
+    assert service.order.index("Heartbeat") < service.order.index("CompleteTasks")
 
 
 async def test_progress_without_a_json_form_is_the_functions_own_error(service, module):

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from starflow import _convert, _model
@@ -80,9 +81,8 @@ class Executor:
             _logger.exception("the event loop of the worker is gone")
 
     def _start_on_loop(self, batch: Sequence[HeldTask]) -> None:
-        create_task = self._loop.create_task
         for held in batch:
-            held.asyncio_task = create_task(self._execute_async(held))
+            held.asyncio_task = _begin(self._execute_async(held), self._loop)
 
     async def _execute_async(self, held: HeldTask) -> None:
         try:
@@ -131,6 +131,21 @@ class Executor:
     def _finish(self, held: HeldTask, result: pb.TaskResult) -> None:
         if self._ledger.settle(held):
             self._report(held, result)
+
+
+if sys.version_info >= (3, 12):
+
+    def _begin(
+        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None]:
+        # A function that waits for nothing ends here, without a turn of the loop.
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+else:
+
+    def _begin(
+        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None]:
+        return loop.create_task(coroutine)
 
 
 class _BadInput(Exception):

@@ -96,11 +96,14 @@ class Poller:
             response = self._link.poll(*self._open, _WAIT_SECONDS)
         except WorkerNotRegistered:
             self._register()
+            self._heart.beat_soon()
         except RequestError as error:
             if self._stopping.is_set():
                 return
             if not may_help_later(error):
                 _logger.error("a poll was refused: %s", error)
+            # Whoever holds tasks must say so now: a server takes a poll that broke off
+            # for its worker's death, and one that was restarted waits only so long.
             self._heart.beat_soon()
             self._pause(error)
         else:
