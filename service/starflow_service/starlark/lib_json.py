@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _INDENT_MAX = 64
 # The tokens of a text that is known to be JSON; what lies between them is white space.
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[][{}:,]|[^][{}:,"\s]+', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*"|[][{}:,]|[^][{}:,"\s]+', re.DOTALL)
 
 
 def _encode(m: "Meter", x: Any, /) -> str:
