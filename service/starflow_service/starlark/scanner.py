@@ -42,10 +42,10 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE,
 )
-# The rest of a string after its opening quotes.  Possessive inside, because a quantifier
-# within a quantifier would try every way to divide a string that has no end.  Not so
-# outside: early releases of Python 3.11, Debian 12's among them, get a possessive group
-# wrong.
+# The rest of a string after its opening quotes.  Possessive inside, because otherwise
+# a quantifier within a quantifier would try every way to divide a string that has no
+# end.  Not so outside: early releases of Python 3.11, Debian 12's among them, get a
+# possessive group wrong.
 _STRING_REST: Final = {
     "'": re.compile(r"(?:[^'\\\n]++|\\.)*'", re.DOTALL),
     '"': re.compile(r'(?:[^"\\\n]++|\\.)*"', re.DOTALL),
