@@ -232,9 +232,7 @@ class _Writer:
         """Begin the element after *count* others, unless the text is full already."""
         if count:
             self._put(", ")
-        self.m.steps -= 1
-        if count % CHUNK == CHUNK - 1:
-            self.m.work(0)
+        self.m.work(2)
         return self.full
 
 
