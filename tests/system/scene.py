@@ -132,7 +132,8 @@ class Scene:
     async def check(self, *run_ids: str) -> list[History]:
         """Make sure that the service kept its promises to the runs."""
         found = await self.histories(run_ids)
-        assert [v for each in found for v in histories.violations(each)] == []
+        problems = [v for each in found for v in histories.violations(each)]
+        assert not problems, "\n".join(problems)
         in_flight = sum(
             histories.steps_in_flight(each, outage)
             for each in found

@@ -88,7 +88,9 @@ def _added_and_multiplied(value: int) -> int:
 @pytest.mark.parametrize("victim", ["server", "worker", "either"])
 async def test_every_run_ends_right_whatever_is_killed(tmp_path, victim, seed):
     chance = Random(f"{victim} {seed}")
-    async with open_scene(tmp_path) as scene:
+    # Nobody tells the service that a worker died whose every slot was taken: its lease
+    # has to end.
+    async with open_scene(tmp_path, "--lease", "5s") as scene:
         await scene.start_worker()
         scene.launch_worker()
         async with asyncio.TaskGroup() as tasks:
