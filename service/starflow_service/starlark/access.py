@@ -117,11 +117,11 @@ def _plain_slice(m: "Meter", x: List, lo: int | None, hi: int | None) -> List:
 
 
 def _slice(m: "Meter", lo: Any, hi: Any, step: Any) -> slice:
-    check_place(m, "invalid start index", lo)
-    check_place(m, "invalid end index", hi)
     check_place(m, "invalid slice step", step)
     if step == 0:
         raise EvalError("zero is not a valid slice step")
+    check_place(m, "invalid start index", lo)
+    check_place(m, "invalid end index", hi)
     return slice(lo, hi, step)
 
 

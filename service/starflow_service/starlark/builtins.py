@@ -245,9 +245,9 @@ def _first(m: "Meter", name: str, iterable: Any, *, wanted: bool) -> bool:
 def _sorted(
     m: "Meter", /, iterable: Any, key: Any = MISSING, reverse: Any = False
 ) -> List:
+    items = copied(m, want_iterable(m, "sorted", "iterable", iterable))
     _check_key("sorted", key)
     backwards = want_bool("sorted", "reverse", reverse)
-    items = copied(m, want_iterable(m, "sorted", "iterable", iterable))
     keys = items
     if key is not MISSING:
         begin_iteration(m, iterable)

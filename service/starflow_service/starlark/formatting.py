@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 # Memory, and so time, of one part of a result.
-_PART = 256
+_PART = 128
 
 
 class _Output:

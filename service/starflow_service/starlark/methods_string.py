@@ -195,34 +195,39 @@ def _isspace(m: "Meter", s: str, /) -> bool:
 
 
 def _find(m: "Meter", s: str, sub: Any, start: Any = None, end: Any = None, /) -> int:
+    wanted = want_str("find", 1, sub)
     low, high = window(m, "find", start, end, len(s))
-    return find_first(m, s, want_str("find", 1, sub), low, high)
+    return find_first(m, s, wanted, low, high)
 
 
 def _rfind(m: "Meter", s: str, sub: Any, start: Any = None, end: Any = None, /) -> int:
+    wanted = want_str("rfind", 1, sub)
     low, high = window(m, "rfind", start, end, len(s))
-    return find_last(m, s, want_str("rfind", 1, sub), low, high)
+    return find_last(m, s, wanted, low, high)
 
 
 def _index(m: "Meter", s: str, sub: Any, start: Any = None, end: Any = None, /) -> int:
+    wanted = want_str("index", 1, sub)
     low, high = window(m, "index", start, end, len(s))
-    place = find_first(m, s, want_str("index", 1, sub), low, high)
+    place = find_first(m, s, wanted, low, high)
     if place < 0:
         raise EvalError("index: substring not found")
     return place
 
 
 def _rindex(m: "Meter", s: str, sub: Any, start: Any = None, end: Any = None, /) -> int:
+    wanted = want_str("rindex", 1, sub)
     low, high = window(m, "rindex", start, end, len(s))
-    place = find_last(m, s, want_str("rindex", 1, sub), low, high)
+    place = find_last(m, s, wanted, low, high)
     if place < 0:
         raise EvalError("rindex: substring not found")
     return place
 
 
 def _count(m: "Meter", s: str, sub: Any, start: Any = None, end: Any = None, /) -> int:
+    wanted = want_str("count", 1, sub)
     low, high = window(m, "count", start, end, len(s))
-    return count_places(m, s, want_str("count", 1, sub), low, high)
+    return count_places(m, s, wanted, low, high)
 
 
 def _startswith(
