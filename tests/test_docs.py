@@ -25,6 +25,7 @@ from starflow.v1.failure_pb2 import ErrorReason
 from starflow_service.config import TABLE
 from starflow_service.rpc import status
 from starflow_service.starlark import compile_program
+from tests.starlark.evaluate import evaluate
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -84,7 +85,7 @@ def fences(document: Path) -> Iterator[Fence]:
 def scripts() -> Iterator[tuple[str, str]]:
     for document in DOCUMENTS:
         for fence in fences(document):
-            if fence.language == "starlark":
+            if fence.language == "starlark" and fence.word != "values":
                 yield name_of(document), fence.text
 
 
@@ -98,6 +99,32 @@ def test_links_lead_somewhere(document):
 @pytest.mark.parametrize(("document", "script"), list(scripts()))
 def test_scripts_compile(document, script):
     assert compile_program(script).functions is not None
+
+
+def stated_values() -> Iterator[tuple[str, str]]:
+    for fence in fences(ROOT / "docs/language.md"):
+        if fence.word == "values":
+            for line in fence.text.splitlines():
+                expression, _, value = line.partition("  # ")
+                yield expression.strip(), value.strip()
+
+
+@pytest.mark.parametrize(("expression", "value"), list(stated_values()))
+def test_expressions_have_the_values_that_are_stated(expression, value):
+    assert evaluate(expression) == value
+
+
+@pytest.mark.system
+def test_the_demo_tells_a_true_story():
+    """It checks its own log and its worker's words, and fails if they differ."""
+    demo = [sys.executable, ROOT / "examples/order/demo.py"]
+
+    played = subprocess.run(
+        demo, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "killed with -9" in played.stdout
 
 
 def test_the_settings_are_all_written_down():
