@@ -379,6 +379,7 @@ def test_compiling_warns_of_nothing() -> None:
         compile_program(
             "def main(ctx, input):\n"
             "    x = 'a' == None or 5 == True or None == None\n"
+            "    x = (1,) == None, (1 + 2) != True, None == -5, () == None\n"
             "    y = [1][0] if False else 'a'[0]\n"
             "    z = (1, 2)[0], {'a': 1}['a'], 'a'.upper(), None[0], 1['a'], 2[x]\n"
             "    1[0] = 2\n"

@@ -255,8 +255,9 @@ class _Pair:
     ) -> ast.expr | None:
         value: Any = constant.value
         if value is None or type(value) is bool:
-            if isinstance(other, ast.Constant):
-                return None
+            if not isinstance(other, ast.Name):
+                # Python warns of `is` beside a literal, and folds many into one.
+                other = py.walrus(self.emitter.temporary(), other, self.place)
             operator = ast.Is() if self.op == "==" else ast.IsNot()
             return ast.Compare(other, [operator], [constant], **self.place)
         plain = (type(value) is str and len(value) <= SHORT) or (
