@@ -9,6 +9,7 @@ decided: the log is the truth, and the next input reads it again.
 """
 
 import asyncio
+import contextvars
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -90,6 +91,9 @@ class Runs:
         self._append_ids = itertools.count(1)
         self._boot = clock.nonce()
         self._is_closed = False
+        # Rounds belong to their run and not to the request that woke it: what they log
+        # must not carry the request's id.
+        self._context = contextvars.Context()
 
     # In and out
 
@@ -174,7 +178,8 @@ class Runs:
     def _wake(self, run: LiveRun) -> None:
         if not run.is_busy:
             run.is_busy = True
-            task = asyncio.get_running_loop().create_task(self._work(run))
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(self._work(run), context=self._context)
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)
 

@@ -406,6 +406,7 @@ def _is_yielded(history: History, call_version: int) -> bool:
 
 
 def _holds(view: RunView, until: Until) -> bool:
-    if view.state in _FINISHED:
+    if view.state in _FINISHED or view.pause_reason is not None:
+        # A parked run gets no further while this server lives.
         return True
     return until is Until.FINISHED_OR_YIELDED and view.state is RunState.YIELDED
