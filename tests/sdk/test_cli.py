@@ -224,10 +224,15 @@ def test_a_refusal_has_its_code_and_its_fix(
     assert fix in error["message"]
 
 
-def test_a_service_that_is_not_there_is_one_line_and_code_4(service, terminal, script):
+@pytest.mark.parametrize(
+    "command", [["run"], ["run", "--wait", "60"], ["get"], ["events", "--follow"]]
+)
+def test_a_service_that_is_not_there_is_one_line_and_code_4(
+    service, terminal, script, command
+):
     service.stop()
 
-    code, out, err = terminal("run", script)
+    code, out, err = terminal(*command, *([script] if command[0] == "run" else ["r-1"]))
 
     assert (code, out) == (_exits.UNREACHABLE, "")
     assert service.address in err

@@ -10,9 +10,7 @@ import pytest
 import starflow
 from starflow.v1 import failure_pb2, payload_pb2
 from starflow.v1 import worker_service_pb2 as pb
-from tests.sdk.fake_service import (
-    PATIENCE_SECONDS,
-)
+from tests.sdk.fake_service import PATIENCE_SECONDS, too_large
 from tests.sdk.serving import add, executed, on_every_kind, serving
 
 PERMANENT = failure_pb2.RETRYABILITY_PERMANENT
@@ -232,6 +230,44 @@ async def test_the_last_progress_comes_before_the_failure(service, module):
     (beat,) = filter(has_progress, service.requests["Heartbeat"])
     assert beat.tasks[0].progress.json == "7"
     assert service.order.index("Heartbeat") < service.order.index("CompleteTasks")
+
+
+async def test_progress_that_the_service_refuses_costs_no_lease(service, module):
+    def refuse(context):
+        assert has_progress(service.requests["Heartbeat"][-1])
+        too_large(context)
+
+    service.fail("Heartbeat", refuse)
+
+    @module.function
+    def f(ctx):
+        ctx.heartbeat("x" * 1000)
+        service.wait_for_request(
+            "Heartbeat", lambda r: r.tasks and not has_progress(r), after=1
+        )
+
+    assert (await executed(service, module)).WhichOneof("outcome") == "output"
+
+
+async def test_heartbeats_stay_below_the_size_of_a_message(service, module):
+    told = threading.Barrier(5)
+
+    @module.function
+    def f(ctx):
+        ctx.progress("x" * 900_000)
+        told.wait(PATIENCE_SECONDS)
+        raise OSError
+
+    async with serving(service, module):
+        tokens = [service.deliver("m.f") for _ in range(5)]
+        for token in tokens:
+            await asyncio.to_thread(service.result, token)
+
+    beats = service.requests["Heartbeat"]
+    assert max(beat.ByteSize() for beat in beats) < 2_000_000
+    assert {
+        task.task_token for r in beats for task in r.tasks if task.HasField("progress")
+    } == set(tokens)
 
 
 async def test_progress_without_a_json_form_is_the_functions_own_error(service, module):

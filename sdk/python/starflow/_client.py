@@ -6,7 +6,8 @@ import asyncio
 import logging
 import math
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast, overload
 
@@ -271,7 +272,7 @@ class Client:
         follow: bool = False,
         types: Iterable[str] = (),
         omit_payloads: bool = False,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """
         Yield the events of the run's log, from *from_version* on.
 
@@ -292,9 +293,11 @@ class Client:
             types=(f"EVENT_TYPE_{name}" for name in types),
             omit_payloads=omit_payloads,
         )
-        async for batch in self._batches(request):
-            for message in batch.events:
-                yield _model.event(message)
+        # Whoever stops in the middle must not leave the server streaming.
+        async with aclosing(self._batches(request)) as batches:
+            async for batch in batches:
+                for message in batch.events:
+                    yield _model.event(message)
 
     async def validate(self, script: str) -> Validation:
         """Check *script* without running it. A bad script is no error but an answer."""
@@ -349,18 +352,19 @@ class Client:
 
     async def _batches(
         self, request: pb.GetEventsRequest
-    ) -> AsyncIterator[pb.GetEventsResponse]:
+    ) -> AsyncGenerator[pb.GetEventsResponse, None]:
         trial = _Trial(self.patience)
         limit = request.limit
         while True:
             try:
-                async for batch in self._stream(request):
-                    trial.succeeded()
-                    request.from_version = batch.next_version
-                    request.limit -= len(batch.events) if limit else 0
-                    yield batch
-                    if limit and request.limit <= 0:
-                        return
+                async with aclosing(self._stream(request)) as batches:
+                    async for batch in batches:
+                        trial.succeeded()
+                        request.from_version = batch.next_version
+                        request.limit -= len(batch.events) if limit else 0
+                        yield batch
+                        if limit and request.limit <= 0:
+                            return
             except grpc.aio.AioRpcError as error:
                 await trial.pause(_status.request_error(error, self._address))
             except TimeoutError:
@@ -379,7 +383,7 @@ class Client:
 
     async def _stream(
         self, request: pb.GetEventsRequest
-    ) -> AsyncIterator[pb.GetEventsResponse]:
+    ) -> AsyncGenerator[pb.GetEventsResponse, None]:
         call = self._stub.GetEvents(request)
         batches = aiter(call)
         try:
@@ -390,7 +394,6 @@ class Client:
                     return
                 yield batch
         finally:
-            # Whoever stops in the middle must not leave the server streaming.
             call.cancel()
 
     @property

@@ -2,7 +2,7 @@
 
 # ruff: noqa: ASYNC109  `timeout` here bounds what the service does, not the await
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from starflow import _convert
@@ -95,7 +95,7 @@ class Run:
         follow: bool = False,
         types: Iterable[str] = (),
         omit_payloads: bool = False,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Yield the events of the run's log; see `Client.events`."""
         return self._client.events(
             self.id,

@@ -2,15 +2,18 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
+from starflow import _convert
 from starflow._connection import Backoff
 from starflow._worker.ledger import HeldTask, Ledger
 from starflow._worker.link import Link, may_help_later
-from starflow.errors import RequestError, WorkerNotRegistered
+from starflow.errors import InvalidRequest, RequestError, WorkerNotRegistered
 from starflow.v1 import worker_service_pb2 as pb
 
 _logger = logging.getLogger("starflow.worker")
+# All leases hang on one message, which must stay below gRPC's limit.
+_NEWS_BYTES_MAX = 1024 * 1024
 
 
 class Heart:
@@ -63,10 +66,18 @@ class Heart:
     def _beat(self) -> None:
         with self._beating:
             tasks = self._ledger.held()
-            news = {held.token: held.context.unsent_progress() for held in tasks}
-            response = self._link.beat([_report(t, news[t]) for t in news])
+            # First those whose results wait for it.
+            news = _news(sorted(tasks, key=lambda held: not held.settled))
+            try:
+                response = self._link.beat(_reports(tasks, news))
+            except InvalidRequest as error:
+                if not news:
+                    raise
+                # Somebody's progress must not cost everybody's lease.
+                _logger.error("the progress of tasks is lost: %s", error)
+                response = self._link.beat(_reports(tasks, {}))
             for held in tasks:
-                held.context.progress_sent(news[held.token])
+                held.context.progress_sent(news.get(held.token))
         for directive in response.directives:
             if directive.action == pb.TASK_ACTION_ABANDON:
                 self._stop(directive.task_token, directive.reason)
@@ -96,8 +107,25 @@ class Heart:
             self._interrupt(held, reason or "the task is somebody else's now")
 
 
-def _report(token: str, progress: str | None) -> pb.TaskHeartbeat:
-    report = pb.TaskHeartbeat(task_token=token)
-    if progress is not None:
-        report.progress.json = progress
-    return report
+def _news(tasks: Sequence[HeldTask]) -> dict[str, str]:
+    """Return progress yet to be told, by token, as much as one heartbeat can carry."""
+    news: dict[str, str] = {}
+    size = 0
+    for held in tasks:
+        text = held.context.unsent_progress()
+        if text is not None:
+            size += _convert.size_bytes(text)
+            if news and size > _NEWS_BYTES_MAX:
+                break
+            news[held.token] = text
+    return news
+
+
+def _reports(
+    tasks: Sequence[HeldTask], news: Mapping[str, str]
+) -> list[pb.TaskHeartbeat]:
+    reports = [pb.TaskHeartbeat(task_token=held.token) for held in tasks]
+    for report in reports:
+        if report.task_token in news:
+            report.progress.json = news[report.task_token]
+    return reports

@@ -119,12 +119,8 @@ class Reporter:
 
     def _send_news(self, batch: Sequence[Report]) -> None:
         # The next attempt is to see the progress of this one, which only a heartbeat
-        # can carry, and only while the task is still held.
-        if any(
-            report.held.context.unsent_progress() is not None
-            and report.result.WhichOneof("outcome") in ("failure", "release")
-            for report in batch
-        ):
+        # can carry, and only while the task is still held. One may not carry it all.
+        while any(map(_has_news, batch)):
             self._beat()
 
     def _send_apart(self, batch: list[Report], error: RequestError) -> None:
@@ -161,3 +157,8 @@ class Reporter:
         replacement = outcome.permanent(task.task_token, _REJECTED, message)
         self.put(report.held, replacement)
         return True
+
+
+def _has_news(report: Report) -> bool:
+    may_be_tried_again = report.result.WhichOneof("outcome") in ("failure", "release")
+    return may_be_tried_again and report.held.context.unsent_progress() is not None

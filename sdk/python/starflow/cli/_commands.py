@@ -18,28 +18,25 @@ from starflow.errors import ConversionError, ScriptInvalid
 _SCRIPT_PLACE = re.compile(r"^script(?=:\d)")
 Command = Callable[[Client, argparse.Namespace], Awaitable[int]]
 
-# A person waits for the answer, and wants to know soon that there will be none. gRPC by
+# Nobody who typed a command wants to wait for a service that is not there. gRPC by
 # itself tries for a second or two.
 _PATIENCE_SECONDS = 0.0
-# Someone who waits or follows wants to see the end, over a restart of the service.
-_PATIENCE_SECONDS_WAITING = 60.0
+# Someone who follows a log wants to see its end, over a restart of the service.
+_PATIENCE_SECONDS_FOLLOWING = 60.0
 
 
 async def with_client(command: Command, options: argparse.Namespace) -> int:
     """Execute *command* with a client for the service."""
-    is_waiting = bool(
-        getattr(options, "follow", False) or getattr(options, "wait", None)
-    )
-    if is_waiting:
-        # Says on standard error that it tries again, and why.
-        logging.basicConfig(format="starflow: %(message)s")
-        logging.getLogger("starflow.client").setLevel(logging.INFO)
     async with Client(
-        options.address,
-        namespace=options.namespace,
-        patience=_PATIENCE_SECONDS_WAITING if is_waiting else _PATIENCE_SECONDS,
+        options.address, namespace=options.namespace, patience=_PATIENCE_SECONDS
     ) as client:
         return await command(client, options)
+
+
+def _announce_outages() -> None:
+    """Say on standard error that the service is away and what is done about it."""
+    logging.basicConfig(format="starflow: %(message)s")
+    logging.getLogger("starflow.client").setLevel(logging.INFO)
 
 
 async def run(client: Client, options: argparse.Namespace) -> int:
@@ -50,6 +47,7 @@ async def run(client: Client, options: argparse.Namespace) -> int:
     if options.wait is None:
         _render.run_started(started.info, started.created, as_json=options.json)
         return _exits.OK
+    _announce_outages()
     timeout = None if options.wait == math.inf else options.wait
     info = await started.wait(timeout=timeout)
     if options.json:
@@ -82,6 +80,11 @@ async def get(client: Client, options: argparse.Namespace) -> int:
 
 async def events(client: Client, options: argparse.Namespace) -> int:
     """Print a log."""
+    if options.follow:
+        # Asked first, so that a wrong address or run is found out at once.
+        await client.get(options.run)
+        client.patience = _PATIENCE_SECONDS_FOLLOWING
+        _announce_outages()
     lines = _render.EventLines(as_json=options.json)
     async for event in client.events(
         options.run, from_version=options.from_version, follow=options.follow

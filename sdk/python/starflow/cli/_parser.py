@@ -24,6 +24,8 @@ examples:
 class _Parser(argparse.ArgumentParser):
     """Complains in one line, like everything else here."""
 
+    as_json = False
+
     def __init__(self, **options: Any) -> None:
         super().__init__(
             allow_abbrev=False,
@@ -33,13 +35,14 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         found = _exits.Complaint(_exits.USAGE, f"{message}; see {self.prog} --help")
-        sys.exit(_exits.complain(found, as_json="--json" in sys.argv))
+        sys.exit(_exits.complain(found, as_json=self.as_json))
 
 
 def execute(arguments: Sequence[str]) -> int:
     """Execute the command that *arguments* ask for and return its exit code."""
-    options = _build().parse_args(arguments)
-    as_json = options.json = getattr(options, "json", False)
+    as_json = "--json" in arguments
+    options = _build(as_json).parse_args(arguments)
+    options.json = as_json
     options.address = _setting(options, "address", DEFAULT_ADDRESS)
     options.namespace = _setting(options, "namespace", DEFAULT_NAMESPACE)
     try:
@@ -62,8 +65,13 @@ def _setting(options: argparse.Namespace, name: str, default: str) -> str:
     return getattr(options, name, None) or from_environment
 
 
-def _build() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _build(as_json: bool) -> argparse.ArgumentParser:
+    class Parser(_Parser):
+        pass
+
+    # A class of its own, because argparse makes the parsers of commands itself.
+    Parser.as_json = as_json
+    parser = Parser(
         prog="starflow",
         description="Durable workflows as Starlark scripts, over gRPC.",
         epilog=f"{_EXAMPLES}\n{_exits.DESCRIPTION}",
@@ -71,7 +79,7 @@ def _build() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(
-        metavar="COMMAND", required=True, parser_class=_Parser
+        metavar="COMMAND", required=True, parser_class=Parser
     )
     _add_serve(commands)
     _add_run(commands)

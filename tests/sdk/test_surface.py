@@ -1,0 +1,80 @@
+"""What `import starflow` offers, and what it costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import starflow
+from starflow import errors
+from tests.sdk.terminal import subprocess_environment
+
+INIT = Path(starflow.__file__)
+
+
+@pytest.mark.parametrize("name", starflow.__all__)
+def test_every_name_is_there(name):
+    assert getattr(starflow, name).__name__ == name
+    assert name in dir(starflow)
+
+
+def test_type_checkers_see_the_same_names():
+    """Two lists of one thing, because no type checker runs `__getattr__`."""
+    (block,) = [n for n in ast.parse(INIT.read_text()).body if isinstance(n, ast.If)]
+    seen = {
+        alias.asname: (node.module or "").removeprefix("starflow.")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert seen == starflow._HOME
+
+
+def test_every_error_that_users_may_catch_is_offered():
+    defined = {
+        name
+        for name, cls in vars(errors).items()
+        if isinstance(cls, type) and issubclass(cls, BaseException)
+    }
+
+    # These two concern the worker itself, and the base of what functions raise.
+    assert defined - set(starflow.__all__) == {"WorkerNotRegistered", "FunctionError"}
+    assert all(name in str(errors.__doc__) for name in defined)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = starflow.Nothing
+
+
+def test_there_is_a_version():
+    assert starflow.__version__
+
+
+@pytest.mark.parametrize(
+    ("statement", "unloaded"),
+    [
+        ("import starflow", ["grpc", "google.protobuf", "asyncio", "starflow._client"]),
+        # What the service does: it must not pay for the SDK.
+        ("from starflow.v1 import event_pb2", ["grpc", "starflow._client"]),
+        ("from starflow import Module", ["grpc", "asyncio"]),
+        ("import starflow.cli", ["grpc", "argparse"]),
+    ],
+)
+def test_an_import_loads_only_what_it_needs(statement, unloaded):
+    code = (
+        f"import sys; {statement}; print([m for m in {unloaded} if m in sys.modules])"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=subprocess_environment(),
+    )
+
+    assert said.stdout == "[]\n"
