@@ -65,7 +65,10 @@ class Elements(Operators):
         if not (keyed or numbered) or not is_small(index):
             return py.metered("!index", [owner, index], place)
         once, again = self.twice(owner, place)
-        test = py.has_type(once, "!Dict" if keyed else "!List", place)
+        # Reading does not mind whether it is frozen; most are none of the others.
+        ordinary = py.has_type(once, "!Dict" if keyed else "!List", place)
+        others = "!dicts" if keyed else "!sequences"
+        test = py.either([ordinary, py.is_among(again, others, place)], place)
         inside, noted = self.twice(index, place)
         self._note(node, again, noted)
         read = py.subscript(again, inside, place)

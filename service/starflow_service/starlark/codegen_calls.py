@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from starflow_service.starlark import pysyntax as py
 from starflow_service.starlark import syntax
@@ -14,7 +15,7 @@ from starflow_service.starlark.binding import (
 from starflow_service.starlark.caps import SLOT
 from starflow_service.starlark.codegen_access import Elements
 from starflow_service.starlark.codegen_ops import SHORT, key_tests
-from starflow_service.starlark.pysyntax import At, at, is_simple, is_small
+from starflow_service.starlark.pysyntax import At, at, is_simple
 from starflow_service.starlark.syntax import Argument, Expr
 from starflow_service.starlark.trace import METER
 from starflow_service.starlark.values import Builtin, Dict, List
@@ -25,6 +26,8 @@ RESULT_BYTES = 64
 
 # The classes whose methods are called directly, by the names of the classes.
 DIRECT: Mapping[type, str] = {str: "!str", List: "!List", Dict: "!Dict"}
+# The sets of all classes that have the same methods, by their names.
+DIRECT_SET: Mapping[type, str] = {List: "!lists", Dict: "!dicts"}
 
 
 # Methods that compare with what they are given, and so take no time for a short text.
@@ -118,80 +121,75 @@ class Calls(Elements):
             return py.metered("!call", [function, *packed], place)
         self.cost.nodes += 1
         owner, *arguments = self.operands([selection.operand, *values])
+        kind = owner_of(selection.name)
+        if kind is not None:
+            signature = python_signature(METHODS[kind][selection.name], 2)
+            if call_fits(signature, node):
+                method = _Method(node, selection, kind, arguments)
+                return self._likely_method(method, owner, place)
         packed = _pack(node.arguments, arguments, place)
         name = py.constant(selection.name, at(selection.pos))
+        if not effects:
+            return py.metered("!call_method", [owner, name, *packed], place)
+        function = py.metered("!attr", [owner, name], at(selection.pos))
+        return py.metered("!call", [function, *packed], place)
 
-        def general(owner: ast.expr) -> ast.expr:
-            if not effects:
-                return py.metered("!call_method", [owner, name, *packed], place)
-            function = py.metered("!attr", [owner, name], at(selection.pos))
-            return py.metered("!call", [function, *packed], place)
+    def _likely_method(self, method: "_Method", owner: ast.expr, place: At) -> ast.expr:
+        """
+        Return a call of the one method of this name that there is.
 
-        kind = owner_of(selection.name)
-        if kind is None or not self._fits_method(kind, node, selection, arguments):
-            return general(owner)
+        It is `(function if the owner is of its class else bound)(arguments)`, so that
+        the arguments are written once, and evaluated after the look at the owner.
+        """
         once, again = self.twice(owner, place)
-        tests = [py.has_type(once, DIRECT[kind], place)]
-        inlined = self._inlined_method(node, selection.name, again, arguments, tests)
-        if inlined is None:
-            inlined = self._direct_method(kind, node, selection, again, arguments)
-        return ast.IfExp(py.both(tests, place), inlined, general(again), **place)
+        name = method.selection.name
+        tests = [py.has_type(once, DIRECT[method.kind], place)]
+        function = self._own_of_python(method, again, tests, place)
+        given = [again]
+        if function is None:
+            function = py.load(
+                self.unit.inner(f".{name}", METHODS[method.kind][name]), place
+            )
+            given = [py.load(METER, place), again]
+            if method.kind is not str:
+                # Those that are frozen or locked have the same methods.
+                others = DIRECT_SET[method.kind]
+                tests = [py.either([*tests, py.is_among(again, others, place)], place)]
+        skipped = py.constant(len(given), place)
+        constant = py.constant(name, at(method.selection.pos))
+        bound = py.metered("!bound", [again, constant, skipped], place)
+        callee = ast.IfExp(py.both(tests, place), function, bound, **place)
+        positional, keywords = _split(method.node.arguments, method.arguments, place)
+        return ast.Call(callee, [*given, *positional], keywords, **place)
 
-    def _fits_method(
+    def _own_of_python(
         self,
-        kind: type,
-        node: syntax.Call,
-        selection: syntax.Dot,
-        arguments: list[ast.expr],
-    ) -> bool:
-        """Tell whether the method of *kind* surely takes the arguments."""
-        signature = python_signature(METHODS[kind][selection.name], 2)
-        return call_fits(signature, node) and all(map(is_small, arguments))
-
-    def _direct_method(
-        self,
-        kind: type,
-        node: syntax.Call,
-        selection: syntax.Dot,
+        method: "_Method",
         owner: ast.expr,
-        arguments: list[ast.expr],
-    ) -> ast.expr:
-        """Return a call of the function that is the method."""
-        function = METHODS[kind][selection.name]
-        name = self.unit.inner(f".{selection.name}", function)
-        place = at(node.pos)
-        return _native(name, [METER], node.arguments, arguments, place, receiver=owner)
-
-    def _inlined_method(
-        self,
-        node: syntax.Call,
-        name: str,
-        owner: ast.expr,
-        arguments: list[ast.expr],
         tests: list[ast.expr],
+        place: At,
     ) -> ast.expr | None:
         """
         Return one of the few methods that Python's own do as well, else None.
 
         *tests* already has the one for the owner's class, and gets what else is needed.
         """
-        place = at(node.pos)
+        name, arguments = method.selection.name, method.arguments
         if name == "append":
             self.cost.bytes += SLOT
             length = py.call("!len", [owner], place)
             cap = py.load("!cap", place)
             tests.append(ast.Compare(length, [ast.Lt()], [cap], **place))
-            return py.method(owner, "append", arguments, place)
+            return py.load("!append", place)
         if name in AFFIXES and len(arguments) == 1 and _is_short(arguments[0]):
-            return py.method(owner, name, arguments, place)
+            return py.load(f"!{name}", place)
         if name == "get" and is_simple(arguments[0]):
             key = arguments[0]
-            kind = self.kinds.of(node.arguments[0].value)
+            kind = self.kinds.of(method.node.arguments[0].value)
             keyed = key_tests(key, key, kind, place)
-            if keyed is None:
-                return None
-            tests.extend(keyed)
-            return py.method(owner, "get", arguments, place)
+            if keyed is not None:
+                tests.extend(keyed)
+                return py.load("!get", place)
         return None
 
     # Calls with * and **
@@ -220,40 +218,52 @@ def _is_short(argument: ast.expr) -> bool:
     return type(argument.value) is str and len(argument.value) <= SHORT
 
 
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A call of a method that only values of one kind have."""
+
+    node: syntax.Call
+    selection: syntax.Dot
+    kind: type
+    arguments: Sequence[ast.expr]
+
+
 def _native(
     name: str,
     first: list[str],
     arguments: Sequence[Argument],
     values: Sequence[ast.expr],
     place: At,
-    *,
-    receiver: ast.expr | None = None,
 ) -> ast.expr:
     """Return a call of a Python function that the arguments fit."""
-    positional: list[ast.expr] = [py.load(argument, place) for argument in first]
-    if receiver is not None:
-        positional.append(receiver)
+    positional, keywords = _split(arguments, values, place)
+    given = [py.load(argument, place) for argument in first]
+    return ast.Call(py.load(name, place), [*given, *positional], keywords, **place)
+
+
+def _split(
+    arguments: Sequence[Argument], values: Sequence[ast.expr], place: At
+) -> tuple[list[ast.expr], list[ast.keyword]]:
+    """Return the positional arguments and the others, as Python writes them."""
+    positional: list[ast.expr] = []
     keywords: list[ast.keyword] = []
     for argument, value in zip(arguments, values, strict=True):
         if argument.kind == "keyword":
             keywords.append(ast.keyword(argument.name, value, **place))
         else:
             positional.append(value)
-    return ast.Call(py.load(name, place), positional, keywords, **place)
+    return positional, keywords
 
 
 def _pack(
     arguments: Sequence[Argument], values: Sequence[ast.expr], place: At
 ) -> list[ast.expr]:
     """Return a tuple of the positional arguments and a dict of the others."""
-    positional: list[ast.expr] = []
-    names: list[ast.expr | None] = []
-    named: list[ast.expr] = []
-    for argument, value in zip(arguments, values, strict=True):
-        if argument.kind == "keyword":
-            names.append(py.constant(argument.name, place))
-            named.append(value)
-        else:
-            positional.append(value)
-    keywords = ast.Dict(names, named, **place) if names else py.load("!none", place)
-    return [py.tuple_of(positional, place), keywords]
+    positional, keywords = _split(arguments, values, place)
+    packed = py.tuple_of(positional, place)
+    if not keywords:
+        return [packed, py.load("!none", place)]
+    names: list[ast.expr | None] = [
+        py.constant(keyword.arg, place) for keyword in keywords
+    ]
+    return [packed, ast.Dict(names, [k.value for k in keywords], **place)]

@@ -8,6 +8,7 @@ other branch does the same and everything else, so a test may refuse too often.
 
 import ast
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starflow_service.starlark import pysyntax as py
@@ -134,9 +135,9 @@ class _Pair:
             return self.helped()
         if tags <= {"int", "float"}:
             return self._of_floats() if "float" in tags else self._of_ints()
-        if "float" in tags:
-            return self._guarded("!float") if self.op in "+-*" else self.helped()
-        return self._guarded("!int") if self.op in "+-*//%" else self.helped()
+        if self.op in ("//", "%") and "float" not in tags:
+            return self._divided()
+        return self._of_unknown() if self.op in ("+", "-", "*") else self.helped()
 
     def _native(self, left: ast.expr, right: ast.expr) -> ast.expr:
         return ast.BinOp(left, ARITHMETIC[self.op](), right, **self.place)
@@ -150,31 +151,47 @@ class _Pair:
 
     def _of_ints(self) -> ast.expr:
         left, right = self.kinds
-        bits = result_bits(self.op, left.bits, right.bits)
-        if self.op in "//%":
-            # What is divided must be small: long division takes long.
-            divisor = self.operands[1]
-            if left.bits <= PLAIN_BITS and _is_nonzero(divisor):
-                return self._native(*self.operands)
-            return self._guarded("!int")
-        if bits <= PLAIN_BITS:
+        if self.op in ("//", "%"):
+            return self._divided()
+        if result_bits(self.op, left.bits, right.bits) <= PLAIN_BITS:
             return self._native(*self.operands)
-        return self._guarded("!int") if self.op in "+-*" else self.helped()
+        return self._of_unknown() if self.op in ("+", "-", "*") else self.helped()
 
-    def _guarded(self, wanted: str) -> ast.expr:
-        """Return the operation inline if both operands are of the *wanted* type."""
-        tests, left, right = self._typed(wanted)
+    def _divided(self) -> ast.expr:
+        """Return `//` or `%` of integers, of which the first has to be small."""
+        tested = self._tested()
+        tests = tested.are("!int", self.place)
+        left, right = tested.operands
+        if not (self.kinds[0].tag == "int" and self.kinds[0].bits <= PLAIN_BITS):
+            tests.append(_is_small(left, self.place))
+        if not _is_nonzero(right):
+            tests.append(right)
+        return self._choose(tests, self._native(left, right), left, right)
+
+    def _of_unknown(self) -> ast.expr:
+        """Return `+`, `-` or `*` of numbers of one type, if that is what they are."""
+        tested = self._tested()
+        left, right = tested.operands
         result = self._native(left, right)
-        if wanted == "!int" and self.op in "//%":
-            if not (self.kinds[0].tag == "int" and self.kinds[0].bits <= PLAIN_BITS):
-                tests.append(_is_small(left, self.place))
-            if not _is_nonzero(right):
-                tests.append(right)
-        elif wanted == "!int":
-            name = self.emitter.temporary()
-            tests.append(_is_small(py.walrus(name, result, self.place), self.place))
-            result = py.load(name, self.place)
-        return self._choose(tests, result, left, right)
+        if FLOAT in self.kinds:
+            small = [
+                py.both(
+                    [py.has_type(x, "!int", self.place), _is_small(x, self.place)],
+                    self.place,
+                )
+                for x in tested.unknown
+            ]
+            either = [py.both(tested.are("!float", self.place), self.place), *small]
+            test = py.either(either, self.place)
+            return self._choose([test], result, left, right)
+        tests = [*tested.are("!int", self.place)]
+        exact = all(k is ANY or k.bits <= EXACT_BITS for k in self.kinds)
+        if tests and tested.unknown and exact:
+            floats = _chain(tested.unknown, "!float", self.place)
+            tests = [py.either([*tests, floats], self.place)]
+        name = self.emitter.temporary()
+        tests.append(_is_small(py.walrus(name, result, self.place), self.place))
+        return self._choose(tests, py.load(name, self.place), left, right)
 
     def division(self) -> ast.expr:
         """Return `left / right` of two numbers, else the operation."""
@@ -183,7 +200,7 @@ class _Pair:
             for kind in self.kinds
         )
         if not exact:
-            return self.helped()
+            return self._divided_floats()
         left, right = self.operands
         if _is_nonzero(right):
             return ast.BinOp(left, ast.Div(), right, **self.place)
@@ -191,6 +208,24 @@ class _Pair:
             return self.helped()
         result = ast.BinOp(left, ast.Div(), right, **self.place)
         return self._choose([right], result, left, right)
+
+    def _divided_floats(self) -> ast.expr:
+        """Return `left / right` if what is not known to be a number is a float."""
+        if not all(k in (ANY, FLOAT) or self._is_exact(k) for k in self.kinds):
+            return self.helped()
+        tested = self._tested()
+        left, right = tested.operands
+        if len(tested.once) > len(tested.unknown):
+            return self.helped()
+        tests = tested.are("!float", self.place)
+        if not _is_nonzero(right):
+            tests.append(right)
+        result = ast.BinOp(left, ast.Div(), right, **self.place)
+        return self._choose(tests, result, left, right)
+
+    def _is_exact(self, kind: Kind) -> bool:
+        """Tell whether a kind of integers is that of the same floats."""
+        return kind.tag == "int" and kind.bits <= EXACT_BITS
 
     # Comparisons
 
@@ -206,11 +241,26 @@ class _Pair:
             return self._of_numbers()
         if "str" in (left.tag, right.tag) or "bool" in (left.tag, right.tag):
             return self.helped()
-        wanted = "!float" if FLOAT in self.kinds else "!int"
-        if wanted == "!float":
+        if FLOAT in self.kinds:
             return self.helped()
-        tests, x, y = self._typed(wanted)
+        tested = self._tested()
+        x, y = tested.operands
+        tests = tested.are("!int", self.place)
+        if tested.unknown:
+            more = self._equal_strings if self.op in ("==", "!=") else self._no_nans
+            tests = [py.either([*tests, more(tested.unknown)], self.place)]
         return self._choose(tests, self._compared(x, y), x, y)
+
+    def _no_nans(self, unknown: list[ast.expr]) -> ast.expr:
+        """Return a test for floats that Python compares as Starlark does."""
+        floats = _chain(unknown, "!float", self.place)
+        numbers = [ast.Compare(x, [ast.Eq()], [x], **self.place) for x in unknown]
+        return py.both([floats, *numbers], self.place)
+
+    def _equal_strings(self, unknown: list[ast.expr]) -> ast.expr:
+        """Return a test for strings that are compared in no time worth counting."""
+        strings = _chain(unknown, "!str", self.place)
+        return py.both([strings, _is_short(unknown[0], self.place)], self.place)
 
     def membership(self) -> ast.expr:
         """Return `left in right`, inline if it is a string among a dict's keys."""
@@ -270,29 +320,22 @@ class _Pair:
 
     # Tests
 
-    def _typed(self, wanted: str) -> tuple[list[ast.expr], ast.expr, ast.expr]:
-        """Return a test for the types of both, and what stands for them behind it."""
-        tag = wanted.removeprefix("!")
-        tested: list[ast.expr] = []
-        behind: list[ast.expr] = []
+    def _tested(self) -> "_Tested":
+        once: list[ast.expr] = []
+        unknown: list[ast.expr] = []
+        again: list[ast.expr] = []
         for operand, kind in zip(self.operands, self.kinds, strict=True):
-            once = operand
+            first = behind = operand
             if not is_simple(operand):
                 name = self.emitter.temporary()
-                once = py.walrus(name, operand, self.place)
-                behind.append(py.load(name, self.place))
-            else:
-                behind.append(operand)
-            if kind.tag != tag or not is_simple(operand):
-                tested.append(once)
-        tests: list[ast.expr] = []
-        if tested:
-            # A chain looks at both operands before it decides anything.
-            first, *rest = (py.call("!type", [x], self.place) for x in tested)
-            chain = [*rest, py.load(wanted, self.place)]
-            operators: list[ast.cmpop] = [ast.Is() for _ in chain]
-            tests.append(ast.Compare(first, operators, chain, **self.place))
-        return tests, behind[0], behind[1]
+                first = py.walrus(name, operand, self.place)
+                behind = py.load(name, self.place)
+            again.append(behind)
+            if kind is ANY or first is not behind:
+                once.append(first)
+            if kind is ANY:
+                unknown.append(behind)
+        return _Tested(once, unknown, again)
 
     def _choose(
         self,
@@ -303,11 +346,40 @@ class _Pair:
     ) -> ast.expr:
         if not tests:
             return result
-        test = (
-            tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), tests, **self.place)
-        )
         helped = py.metered(self.helper, [left, right], self.place)
-        return ast.IfExp(test, result, helped, **self.place)
+        return ast.IfExp(py.both(tests, self.place), result, helped, **self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """
+    Operands whose types have to be looked at.
+
+    `once` are those that the first test has to evaluate; `unknown` are those whose
+    type is not known, and `operands` all of them, as they are used from then on.
+    """
+
+    once: list[ast.expr]
+    unknown: list[ast.expr]
+    operands: list[ast.expr]
+
+    def are(self, name: str, place: At) -> list[ast.expr]:
+        """Return the first test: that what is not known is of a type."""
+        return [_chain(self.once, name, place)] if self.once else []
+
+
+def _chain(values: Sequence[ast.expr], name: str, place: At) -> ast.expr:
+    """Return `type(a) is type(b) is name`, which evaluates all before it decides."""
+    first, *rest = (py.call("!type", [value], place) for value in values)
+    chain = [*rest, py.load(name, place)]
+    operators: list[ast.cmpop] = [ast.Is() for _ in chain]
+    return ast.Compare(first, operators, chain, **place)
+
+
+def _is_short(value: ast.expr, place: At) -> ast.expr:
+    """Return `len(value) <= SHORT`."""
+    length = py.call("!len", [value], place)
+    return ast.Compare(length, [ast.LtE()], [py.constant(SHORT, place)], **place)
 
 
 def key_tests(
@@ -325,9 +397,7 @@ def key_tests(
     if kind.tag not in ("any", "nothing", "str"):
         return None
     typed = [] if kind.tag == "str" else [py.has_type(once, "!str", place)]
-    length = py.call("!len", [again if typed else once], place)
-    bound = py.constant(SHORT, place)
-    return [*typed, ast.Compare(length, [ast.LtE()], [bound], **place)]
+    return [*typed, _is_short(again if typed else once, place)]
 
 
 def _is_small(value: ast.expr, place: At) -> ast.expr:

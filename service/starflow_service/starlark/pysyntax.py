@@ -114,6 +114,12 @@ def has_type(value: ast.expr, name: str, place: At) -> ast.expr:
     return ast.Compare(test, [ast.Is()], [load(name, place)], **place)
 
 
+def is_among(value: ast.expr, names: str, place: At) -> ast.expr:
+    """Return `type(value) in names`."""
+    test = call("!type", [value], place)
+    return ast.Compare(test, [ast.In()], [load(names, place)], **place)
+
+
 def both(tests: Sequence[ast.expr], place: At) -> ast.expr:
     """Return the conjunction of *tests*, which are not none."""
     return tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), [*tests], **place)

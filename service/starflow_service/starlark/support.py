@@ -1,12 +1,12 @@
 """The operations that compiled code calls, by the names it calls them by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from starflow_service.starlark import ops
 from starflow_service.starlark.caps import SLOT, new_elements
-from starflow_service.starlark.compare import DICTS, key_value
+from starflow_service.starlark.compare import DICTS, LISTS, key_value
 from starflow_service.starlark.errors import EvalError, LimitError
 from starflow_service.starlark.iteration import items_of
 from starflow_service.starlark.values import MISSING, Dict, List, type_name
@@ -100,6 +100,23 @@ def call_open(
     return ops.call(m, function, positional, named)
 
 
+def bound(m: "Meter", x: Any, name: str, skipped: int) -> Callable[..., Any]:
+    """
+    Return what calls `x.name`, without the first *skipped* arguments.
+
+    Those are for the method that compiled code thought it was.
+
+    Raises:
+        EvalError: there is no such attribute.
+    """
+    function = ops.attr(m, x, name)
+
+    def call(*positional: Any, **named: Any) -> Any:
+        return ops.call(m, function, positional[skipped:], named)
+
+    return call
+
+
 def recursive(name: str) -> NoReturn:
     """Refuse a recursive call."""
     raise EvalError(f"function {name} called recursively")
@@ -164,6 +181,11 @@ OPERATIONS: Mapping[str, Any] = {
     "!recursive": recursive,
     "!enter": enter,
     "!leave": leave,
+    "!bound": bound,
+    "!append": list.append,
+    "!get": dict.get,
+    "!startswith": str.startswith,
+    "!endswith": str.endswith,
     "!none": {},
     "!absent": MISSING,
     "!type": type,
@@ -173,6 +195,9 @@ OPERATIONS: Mapping[str, Any] = {
     "!str": str,
     "!bool": bool,
     "!tuple": tuple,
+    "!lists": LISTS,
+    "!dicts": DICTS,
+    "!sequences": frozenset({*LISTS, tuple, str, range}),
     "!List": List,
     "!Dict": Dict,
     "!Function": FunctionType,
