@@ -106,7 +106,14 @@ class Window:
             self._usages.append(usage())
 
     def values(self, steps_a_run: int) -> Values:
-        """Return its figures."""
+        """
+        Return its figures.
+
+        Raises:
+            ValueError: Nothing ended inside.
+        """
+        if not self._seconds:
+            raise ValueError("no run ended in the time measured: measure for longer")
         work = Work(*self._usages)
         steps = len(self._seconds) * steps_a_run
         values = {

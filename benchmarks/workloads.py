@@ -142,6 +142,7 @@ class Workload:
     figures: tuple[Figure, ...]
     play: "Callable[[Workload, Options], Awaitable[Values]]"
     in_flight: int = 1
+    # 0: it is measured for a time, and not by a number of runs.
     runs: int = 0
 
     async def measure(self, options: Options) -> Report:
@@ -160,14 +161,14 @@ class Workload:
 
     def settings(self, options: Options) -> dict[str, Any]:
         """Return what the client is told to do."""
-        settings: dict[str, Any] = {
-            "in_flight": options.in_flight or self.in_flight,
-            "runs": options.runs or self.runs,
-            "plain": options.plain,
-        }
-        if not settings["runs"]:
+        settings: dict[str, Any] = {"in_flight": options.in_flight or self.in_flight}
+        if self.runs:
+            settings["runs"] = options.runs or self.runs
+        else:
             settings["seconds"] = options.seconds
             settings["warm_up_seconds"] = options.warm_up_seconds
+        if self.name == "w1":
+            settings["plain"] = options.plain
         if self.name == "w3":
             settings["idle_evict_s"] = _IDLE_EVICT_S
         return settings

@@ -30,6 +30,11 @@ class Reader:
         self._chance = chance
         self._seen = 0
 
+    @property
+    def has_seen_some(self) -> bool:
+        """Whether it was shown any event, so that there is a log to be read."""
+        return self._seen > 0
+
     async def follow(self) -> None:
         """
         Follow the log until its FINISH was shown, over all outages.

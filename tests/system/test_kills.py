@@ -5,8 +5,11 @@ Which moments is decided by a seed: SYSTEM_SEEDS="7 8 9" plays others.
 """
 
 import asyncio
+import contextlib
+import itertools
+import json
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from random import Random
 from typing import Any
 
@@ -93,12 +96,13 @@ async def test_every_run_ends_right_whatever_is_killed(tmp_path, victim, seed):
     async with open_scene(tmp_path, "--lease", "5s") as scene:
         await scene.start_worker()
         scene.launch_worker()
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as tasks, reading(scene):
             runs = [tasks.create_task(play(scene, n)) for n in range(RUNS)]
             await harm(scene, victim, chance)
+            results = await asyncio.gather(*runs)
         found = await scene.check(*(f"run-{n}" for n in range(RUNS)))
-        for n, (history, run) in enumerate(zip(found, runs, strict=True)):
-            assert_right(n, history, run.result())
+        for n, (history, result) in enumerate(zip(found, results, strict=True)):
+            assert_right(n, history, result)
 
 
 async def play(scene: Scene, n: int) -> Any:
@@ -112,6 +116,27 @@ async def play(scene: Scene, n: int) -> Any:
         tasks.create_task(scene.reader(run.id).follow())
         result = tasks.create_task(run.result())
     return result.result()
+
+
+@contextlib.asynccontextmanager
+async def reading(scene: Scene) -> AsyncIterator[None]:
+    """Read whole logs meanwhile: each must be as long as what was seen before."""
+
+    async def read_one_after_the_other() -> None:
+        for n in itertools.cycle(range(RUNS)):
+            reader = scene.reader(f"run-{n}")
+            if reader.has_seen_some:
+                await reader.read()
+            else:
+                await asyncio.sleep(0)
+
+    task = asyncio.create_task(read_one_after_the_other())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def harm(scene: Scene, victim: str, chance: Random) -> None:
@@ -138,8 +163,9 @@ async def kill_server(scene: Scene, chance: Random) -> None:
 def assert_right(n: int, history: History, result: Any) -> None:
     _, expected = SCRIPTS[n % len(SCRIPTS)]
     assert result["value"] == expected(n)
+    # What the client was told is what stands in the log.
+    assert json.loads(history.log[-1].finish_event.output.json) == result
     types = [event.type for event in history.log]
-    assert types[-1] == event_pb2.EVENT_TYPE_FINISH
     assert types.count(event_pb2.EVENT_TYPE_CALL) == STEPS
     assert types.count(event_pb2.EVENT_TYPE_RETURN) == STEPS
     drawn = [
