@@ -221,3 +221,17 @@ def test_every_worker_has_an_id_of_its_own(module):
 
     assert len(ids) == 10
     assert all(len(worker_id) <= 128 for worker_id in ids)
+
+
+async def test_nobody_has_to_wait_for_a_service_that_does_not_come(service, module):
+    add(module, "plain", lambda ctx, req: 0)
+    await asyncio.to_thread(service.stop)
+    async with starflow.Client(service.address) as client:
+        worker = starflow.Worker(client, modules=[module])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await worker.__aenter__()
+
+    # The worker gives up, too: its threads end, and so does this test.
+    with pytest.raises(asyncio.CancelledError):
+        await worker.__aexit__(None, None, None)

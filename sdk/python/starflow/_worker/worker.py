@@ -97,9 +97,13 @@ class Worker:
         """Run in the background; entered as soon as the service knows the worker."""
         registered = self._open()
         self._background = asyncio.create_task(self._serve())
-        await asyncio.wait(
-            [registered, self._background], return_when=asyncio.FIRST_COMPLETED
-        )
+        try:
+            await asyncio.wait(
+                [registered, self._background], return_when=asyncio.FIRST_COMPLETED
+            )
+        except asyncio.CancelledError:
+            self._background.cancel()
+            raise
         if registered.done() and registered.exception() is not None:
             await self._background
         return self
