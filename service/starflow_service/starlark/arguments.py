@@ -80,6 +80,8 @@ def _place(m: "Meter", what: str, x: Any, length: int, absent: int) -> int:
 
 def window(m: "Meter", name: str, start: Any, end: Any, length: int) -> tuple[int, int]:
     """Return the part of a sequence that `start` and `end` arguments select."""
+    if start is None and end is None:
+        return 0, length
     low = _place(m, f"{name}: invalid start index", start, length, 0)
     high = _place(m, f"{name}: invalid end index", end, length, length)
     return low, max(low, high)

@@ -12,7 +12,14 @@ from starflow_service.starlark.arguments import (
     want_str,
     window,
 )
-from starflow_service.starlark.caps import CHUNK, new_elements, new_text, text_bytes
+from starflow_service.starlark.caps import (
+    CHEAP,
+    CHUNK,
+    HEADER,
+    new_elements,
+    new_text,
+    text_bytes,
+)
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.formatting import format_
 from starflow_service.starlark.search import count as count_places
@@ -33,6 +40,8 @@ _SPACES = (
 )
 _PYTHON_ONLY_SPACES = re.compile("[\x1c-\x1f]")
 _WORD = re.compile(f"[^{_SPACES}]+")
+# Strings up to here are handled in no time worth counting.
+_SHORT = 255
 # Memory of one piece of a split string, beside its characters.
 _PIECE = 64
 # Memory, and so time, of finding one word of a text.
@@ -121,11 +130,17 @@ def _byte_elems(m: "Meter", s: bytes, /) -> ByteElems:
 
 
 def _upper(m: "Meter", s: str, /) -> str:
+    if len(s) <= CHEAP and s.isascii():
+        m.bytes -= HEADER + len(s)
+        return s.upper()
     _pay_for_case(m, s)
     return casing.upper(m, s)
 
 
 def _lower(m: "Meter", s: str, /) -> str:
+    if len(s) <= CHEAP and s.isascii():
+        m.bytes -= HEADER + len(s)
+        return s.lower()
     _pay_for_case(m, s)
     return casing.lower(m, s)
 
@@ -264,6 +279,9 @@ def _affixes(m: "Meter", name: str, x: Any) -> str | tuple[str, ...]:
 
 def _strip(m: "Meter", s: str, chars: Any = MISSING, /) -> str:
     cutset = _cutset("strip", chars)
+    if len(s) <= CHEAP and len(cutset) <= CHEAP:
+        m.bytes -= HEADER + len(s)
+        return s.strip(cutset)
     start = _leading(m, s, cutset)
     end = len(s) - _trailing(m, s, cutset) if start < len(s) else start
     return _cut(m, s, start, end)
@@ -281,6 +299,8 @@ def _cutset(name: str, chars: Any) -> str:
     """Return the characters to strip, each once."""
     if chars is MISSING:
         return _SPACES
+    if type(chars) is str and len(chars) < 3:
+        return chars
     return "".join(dict.fromkeys(want_str(name, 1, chars)))
 
 
@@ -372,6 +392,10 @@ def _pieces(m: "Meter", name: str, s: str, sep: Any, most: int) -> list[str]:
         raise EvalError(f"{name}: got {type_name(sep)} for separator, want string")
     if not sep:
         raise EvalError(f"{name}: empty separator")
+    if len(s) <= _SHORT:
+        pieces = s.split(sep, max(most, -1))
+        m.bytes -= HEADER + _PIECE * len(pieces) + 4 * len(s)
+        return pieces
     places = count_places(m, s, sep, 0, len(s))
     places = places if most < 0 else min(places, most)
     new_elements(m, places + 1, _PIECE)
@@ -443,6 +467,10 @@ def _replace(m: "Meter", s: str, old: Any, new: Any, count: Any = -1, /) -> str:
     before = want_str("replace", 1, old)
     after = want_str("replace", 2, new)
     most = max(want_int(m, "replace", 3, count), -1)
+    if len(s) <= CHEAP and len(after) <= CHEAP:
+        replaced = s.replace(before, after, most)
+        new_text(m, len(replaced), s, after)
+        return replaced
     places = count_places(m, s, before, 0, len(s))
     places = places if most < 0 else min(places, most)
     new_text(m, len(s) + places * (len(after) - len(before)), s, after)
