@@ -47,7 +47,7 @@ READY = re.compile(r"^listening on |INFO +registered$")
 # What a reader copies from the output of the commands before.
 PLACEHOLDERS = {
     "SIGNAL_ID": re.compile(r"starflow signal \S+ (\S+)"),
-    "TASK_TOKEN": re.compile(r'"taskToken": *"([^"]+)"'),
+    "TASK_TOKEN": re.compile(r'"task_?[tT]oken": *"([^"]+)"'),
 }
 
 FENCE = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
