@@ -391,12 +391,20 @@ def _run(decoder: JSONDecoder, text: str) -> Any:
     try:
         value, end = decoder.raw_decode(text, start)
     except JSONDecodeError as error:
-        _refuse(text, error.pos)
+        _refuse(text, _fault_of(text, error))
     if end != len(text):
         rest = text[end:].lstrip(_SPACES)
         if rest:
             _refuse(text, len(text) - len(rest))
     return value
+
+
+def _fault_of(text: str, error: JSONDecodeError) -> int:
+    """Return where the fault is, for every release of Python at the same place."""
+    if not error.msg.startswith("Illegal trailing comma"):
+        return error.pos
+    # From 3.13 on it is the comma; before, it was what stood in place of a value.
+    return len(text) - len(text[error.pos + 1 :].lstrip(_SPACES))
 
 
 def _refuse(text: str, offset: int) -> NoReturn:
