@@ -235,3 +235,27 @@ async def test_nobody_has_to_wait_for_a_service_that_does_not_come(service, modu
     # The worker gives up, too: its threads end, and so does this test.
     with pytest.raises(asyncio.CancelledError):
         await worker.__aexit__(None, None, None)
+
+
+async def test_an_ended_worker_leaves_no_threads(service, module):
+    together = threading.Barrier(5)
+
+    @module.function
+    def f():
+        together.wait(PATIENCE_SECONDS)
+
+    async with serving(service, module):
+        during = own_threads()
+        for token in [service.deliver("m.f") for _ in range(5)]:
+            await asyncio.to_thread(service.result, token)
+        executing = own_threads() - during
+    for thread in during | executing:
+        await asyncio.to_thread(thread.join, PATIENCE_SECONDS)
+
+    assert {t.name for t in during} >= {"starflow-poller", "starflow-reporter"}
+    assert len(executing) >= 5
+    assert not own_threads()
+
+
+def own_threads() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if t.name.startswith("starflow-")}

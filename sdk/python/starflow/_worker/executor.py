@@ -69,6 +69,10 @@ class Executor:
         if held.function.is_async:
             self._on_loop(_cancel, held)
 
+    def close(self) -> None:
+        """Let the threads of plain functions end."""
+        self._pool.close()
+
     def _hold(self, task: pb.Task) -> HeldTask:
         function = self._functions.get(task.function) or _unknown(task.function)
         return HeldTask(task, function, self._beat_soon)

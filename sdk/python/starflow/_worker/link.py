@@ -47,6 +47,7 @@ class Link:
         self._reports = connection.open_blocking()
         self._polling = pb_grpc.WorkerServiceStub(self._polls)
         self._reporting = pb_grpc.WorkerServiceStub(self._reports)
+        self._watch: Callable[[grpc.ChannelConnectivity], None] | None = None
 
     def limits(self) -> Limits:
         """Return the limits that the server enforces."""
@@ -120,6 +121,7 @@ class Link:
                 callback()
             was_ready = state is grpc.ChannelConnectivity.READY
 
+        self._watch = changed
         self._reports.subscribe(changed)
 
     def stop_polling(self) -> None:
@@ -127,9 +129,13 @@ class Link:
         self._polls.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; nothing else may be called any more."""
         self._polls.close()
-        self._reports.close()
+        if self._watch is not None:
+            self._reports.unsubscribe(self._watch)
+        # Dropped and not closed: the thread in which gRPC watches the connection goes
+        # on for a fifth of a second, and would die of an exception on a closed channel.
+        del self._reports, self._reporting
 
     def _poll_request(
         self, poll_id: str, max_tasks: int, wait_seconds: float

@@ -29,6 +29,15 @@ class Pool(Generic[T]):
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         # Whether a thread is on its way that has not looked at the items yet.
         self._is_woken = False
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let the threads end, each when it has nothing to execute any more."""
+        with self._lock:
+            self._is_closed = True
+            for _ in range(self._idle):
+                self._wake.put(None)
+            self._idle = 0
 
     def put(self, items: Sequence[T]) -> None:
         """Execute *items*, in this order but for the threads' own ways."""
@@ -66,5 +75,7 @@ class Pool(Generic[T]):
                 # An item that came since would find nobody idle: look again.
                 if self._items:
                     continue
+                if self._is_closed:
+                    return
                 self._idle += 1
             self._wake.get()

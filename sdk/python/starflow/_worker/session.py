@@ -71,6 +71,7 @@ class Session:
         lost = self._reporter.close(_FLUSH_SECONDS)
         if lost:
             _logger.error("%d results could not be reported", lost)
+        self._executor.close()
         self._heart.stop()
         self._link.close()
 
