@@ -22,6 +22,7 @@ from starflow_service.starlark import (
     Thread,
     compile_program,
 )
+from starflow_service.starlark.codegen_scope import LEAN_CHARACTERS
 from starflow_service.starlark.values import Dict
 from tests.starlark.scripted_host import ScriptedHost
 
@@ -98,10 +99,15 @@ def failure(source: str, *, waits: bool) -> tuple[int, str] | None:
     return None
 
 
-@pytest.mark.parametrize("waits", [False, True], ids=["at-once", "suspended"])
+# A file that is longer than this is compiled without inline operations.
+LONG = "\n#" + " " * LEAN_CHARACTERS
+
+
+@pytest.mark.parametrize("mode", ["at once", "suspended", "long"])
 @pytest.mark.parametrize("chunk", list(chunks()), ids=lambda chunk: chunk.name)
-def test_chunk(chunk: Chunk, waits: bool) -> None:
-    failed = failure(whole(chunk), waits=waits)
+def test_chunk(chunk: Chunk, mode: str) -> None:
+    source = whole(chunk) + (LONG if mode == "long" else "")
+    failed = failure(source, waits=mode == "suspended")
     if chunk.error_line is None:
         assert failed is None
     else:

@@ -59,6 +59,18 @@ def test_sixteen_loops_inside_each_other_compile() -> None:
     compile_program(source.replace("[0 for y in []]", "pass"))
 
 
+def test_too_many_functions_are_refused_where_they_are_too_many() -> None:
+    many = "def f(): pass\n" * 1_999
+    named = "".join(
+        line.replace("f()", f"f{number}()") + "\n"
+        for number, line in enumerate(many.splitlines())
+    )
+    compile_program(named + "def main(ctx, input): pass\n")
+    found = finding(named + "x = lambda: 0\ndef main(ctx, input): pass\n")
+    assert found.message == "script too complex: more than 2000 functions"
+    assert found.pos.line == 2_001
+
+
 def test_the_file_name_is_in_errors() -> None:
     with pytest.raises(ScriptSyntaxError, match=r"^order\.star:1:5: "):
         compile_program("x = )", filename="order.star")

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, cast
 from starflow_service.starlark import pysyntax as py
 from starflow_service.starlark import syntax
 from starflow_service.starlark.codegen_expr import Expressions, variable
-from starflow_service.starlark.codegen_scope import TooComplex, Unit
+from starflow_service.starlark.codegen_scope import FUNCTIONS_MAX, TooComplex, Unit
 from starflow_service.starlark.kinds import Kinds
 from starflow_service.starlark.pysyntax import At, at, is_simple
 from starflow_service.starlark.syntax import Expr, File, Parameter, Pos, Stmt
@@ -252,7 +252,6 @@ class Statements(Expressions):
 
     def _def(self, node: syntax.Def, place: At) -> None:
         self.cost.bytes += DEF_BYTES
-        self.unit.functions += 1
         name = variable(node.name)
         start = node.name.start
         self.emit(self.function(name, node, node.parameters, node.body, start))
@@ -266,6 +265,9 @@ class Statements(Expressions):
         pos: Pos,
     ) -> ast.stmt:
         """Return the definition of a function, its defaults evaluated here."""
+        self.unit.functions += 1
+        if self.unit.functions > FUNCTIONS_MAX:
+            raise TooComplex(pos, f"more than {FUNCTIONS_MAX} functions")
         place = at(pos)
         defaults = self.operands(
             [p.default for p in parameters if p.default is not None]
@@ -407,19 +409,21 @@ def generate(
     modules: Mapping[str, Module],
     *,
     deep: bool,
+    lean: bool,
 ) -> tuple[CodeType, Unit]:
     """
     Compile a resolved file to the code of its top level.
 
     The code is that of a function without parameters; *deep* says that the file has so
-    many functions that the depth of their calls has to be counted.
+    many functions that the depth of their calls has to be counted, *lean* that it is
+    so long that nothing is compiled inline.
 
     Raises:
         TooComplex: the file passes the parser's limits but not ours here.
         SyntaxError, ValueError, RecursionError, MemoryError, OverflowError: it passes
             ours but not Python's.
     """
-    unit = Unit(file, universe, modules, deep=deep)
+    unit = Unit(file, universe, modules, deep=deep, lean=lean)
     emitter = Statements(unit, TOPLEVEL, unit.kinds)
     place = at(Pos(1, 1))
     body = emitter.body(file.body, [], place, watched=False)

@@ -31,8 +31,8 @@ class Elements(Operators):
     ) -> ast.expr:
         """Return `owner[index]`."""
         kind = self.kinds.of(node.index)
-        if isinstance(owner, ast.Constant):
-            # No list or dict, and Python would warn that it cannot be indexed.
+        if self.unit.lean or isinstance(owner, ast.Constant):
+            # A literal is no list or dict, and Python would warn of indexing it.
             return py.metered("!index", [owner, index], place)
         if kind.tag == "int" or isinstance(index, ast.Constant):
             return self._element_of_one(owner, index, node, place)
@@ -100,7 +100,8 @@ class Elements(Operators):
         helped = py.metered("!set_index", [owner, index, value], place)
         store = ast.Expr(helped, **place)
         kind = self.kinds.of(node.index)
-        if not (isinstance(owner, ast.Name) and is_simple(index)):
+        plain = isinstance(owner, ast.Name) and is_simple(index)
+        if self.unit.lean or not plain:
             self.emit(store)
             return
         keyed = key_tests(index, index, kind, place)

@@ -122,7 +122,7 @@ class Calls(Elements):
         self.cost.nodes += 1
         owner, *arguments = self.operands([selection.operand, *values])
         kind = owner_of(selection.name)
-        if kind is not None:
+        if kind is not None and not self.unit.lean:
             signature = python_signature(METHODS[kind][selection.name], 2)
             if call_fits(signature, node):
                 method = _Method(node, selection, kind, arguments)

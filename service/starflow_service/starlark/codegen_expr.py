@@ -154,8 +154,8 @@ class Expressions(Calls):
 
     def _lambda(self, node: syntax.Lambda, place: At) -> ast.expr:
         self.cost.bytes += LAMBDA_BYTES
-        self.unit.functions += 1
-        name = f"lambda!{self.unit.functions}"
+        self.lambdas += 1
+        name = f"lambda!{self.lambdas}"
         result = syntax.Return(node.body.start, node.body.start, node.body)
         ordered = self.ordered
         definition = self.function(name, node, node.parameters, [result], node.start)

@@ -83,6 +83,8 @@ class Operators(Emitter):
     ) -> ast.expr:
         """Return `left op right`; *helper* is the operation that does all of it."""
         pair = _Pair(self, op, operands, kinds, place, helper or HELPERS[op])
+        if self.unit.lean:
+            return pair.helped()
         if op in COMPARISONS:
             return pair.comparison()
         if op in ARITHMETIC:

@@ -30,6 +30,13 @@ from starflow_service.starlark.pysyntax import At, Operand, at
 from starflow_service.starlark.syntax import Def, Dot, Expr, File, Load, Name, Pos
 from starflow_service.starlark.values import Builtin, HostFunction, Module
 
+# CPython looks at every name around a function for each function in it, and holds the
+# interpreter's lock while it does.
+FUNCTIONS_MAX = 2_000
+
+# Longer files are compiled without inline operations: they take three times as long.
+LEAN_CHARACTERS = 32 * 1024
+
 # More functions than this could call each other deeper than `Limits.max_call_depth`
 # without any of them being called recursively, so their depth is counted.
 UNCOUNTED_FUNCTIONS_MAX = 100
@@ -56,9 +63,11 @@ class Unit:
         modules: Mapping[str, Module],
         *,
         deep: bool,
+        lean: bool,
     ) -> None:
         self.universe = universe
         self.deep = deep
+        self.lean = lean
         # Names that the program adds to its `__builtins__`.
         self.constants: dict[str, Any] = {}
         # Where compiled code accesses an element inline: the owner and the index.
@@ -183,6 +192,7 @@ class Emitter:
     cost: Cost = field(default_factory=Cost)
     ordered: int = 0
     temporaries: int = 0
+    lambdas: int = 0
     # Whether the function locks what it iterates over, and whether it can run for
     # longer than its own text: it has loops, or calls functions of the script.
     locks: bool = False

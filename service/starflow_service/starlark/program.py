@@ -9,6 +9,7 @@ from starflow_service.starlark.binding import script_signature
 from starflow_service.starlark.builtins import MODULES, UNIVERSE
 from starflow_service.starlark.codegen import generate
 from starflow_service.starlark.codegen_scope import (
+    LEAN_CHARACTERS,
     UNCOUNTED_FUNCTIONS_MAX,
     TooComplex,
     Unit,
@@ -68,10 +69,7 @@ def compile_program(source: str, *, filename: str = "script.star") -> Program:
     members = {name: tuple(module.members) for name, module in MODULES.items()}
     resolution = resolve(file, UNIVERSE, modules=members)
     _check_main(file, resolution)
-    # Every function is spelt with one of these words, so this counts enough of them.
-    functions = source.count("def") + source.count("lambda")
-    deep = functions > UNCOUNTED_FUNCTIONS_MAX
-    code, unit = _generated(file, resolution.globals, deep=deep)
+    code, unit = _generated(source, file, resolution.globals)
     return Program(
         filename=filename,
         code=code,
@@ -85,11 +83,15 @@ def compile_program(source: str, *, filename: str = "script.star") -> Program:
 
 
 def _generated(
-    file: File, global_names: Sequence[str], *, deep: bool
+    source: str, file: File, global_names: Sequence[str]
 ) -> tuple[CodeType, Unit]:
+    # Every function is spelt with one of these words, so this counts enough of them.
+    functions = source.count("def") + source.count("lambda")
+    deep = functions > UNCOUNTED_FUNCTIONS_MAX
+    lean = len(source) > LEAN_CHARACTERS
     pos, reason = Pos(1, 1), "too many nested or too large parts"
     try:
-        return generate(file, global_names, UNIVERSE, MODULES, deep=deep)
+        return generate(file, global_names, UNIVERSE, MODULES, deep=deep, lean=lean)
     except TooComplex as error:
         pos, reason = error.pos, error.reason
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
