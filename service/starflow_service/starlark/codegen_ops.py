@@ -186,13 +186,18 @@ class _Pair:
             either = [py.both(tested.are("!float", self.place), self.place), *small]
             test = py.either(either, self.place)
             return self._choose([test], result, left, right)
-        tests = [*tested.are("!int", self.place)]
-        exact = all(k is ANY or k.bits <= EXACT_BITS for k in self.kinds)
-        if tests and tested.unknown and exact:
-            floats = _chain(tested.unknown, "!float", self.place)
-            tests = [py.either([*tests, floats], self.place)]
         name = self.emitter.temporary()
-        tests.append(_is_small(py.walrus(name, result, self.place), self.place))
+        kept = py.walrus(name, result, self.place)
+        tests = [*tested.are("!int", self.place), _is_small(kept, self.place)]
+        exact = all(k is ANY or k.bits <= EXACT_BITS for k in self.kinds)
+        if tested.unknown and exact:
+            # Floats need no look at the result, and comparing them with integers of
+            # this size is slow.
+            floats = _chain(tested.unknown, "!float", self.place)
+            none = py.constant(None, self.place)
+            made = ast.Compare(kept, [ast.IsNot()], [none], **self.place)
+            either = [py.both(part, self.place) for part in (tests, [floats, made])]
+            tests = [py.either(either, self.place)]
         return self._choose(tests, py.load(name, self.place), left, right)
 
     def division(self) -> ast.expr:
