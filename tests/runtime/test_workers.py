@@ -12,7 +12,7 @@ from starflow_service.runtime.types import (
     TaskBeat,
     TaskReport,
 )
-from tests.runtime.harness import NS, shop, until
+from tests.runtime.harness import NS, WAIT_S, shop, until
 
 APPLIED, IGNORED = CompletionStatus.APPLIED, CompletionStatus.IGNORED
 REJECTED = CompletionStatus.REJECTED
@@ -150,6 +150,47 @@ async def test_a_worker_whose_poll_broke_off_keeps_what_it_renews():
         await asyncio.gather(polling, return_exceptions=True)
         await s.runtime.heartbeat(NS, "w", [TaskBeat(task.token, None)])
         assert await s.poll(worker="b", wait_s=0.15) == []
+
+
+async def test_a_worker_whose_held_heartbeat_broke_off_loses_its_tasks_soon():
+    async with shop(suspect_s=0.05) as s:
+        await s.start()
+        await s.take(worker="dead")
+        staying = asyncio.create_task(s.runtime.heartbeat(NS, "dead", [], WAIT_S))
+        await asyncio.sleep(0)
+        staying.cancel()
+        await asyncio.gather(staying, return_exceptions=True)
+        assert (await s.take(worker="b")).attempt == 2
+
+
+async def test_a_worker_that_is_doubted_takes_nothing_with_a_poll_that_still_waits():
+    async with shop() as s:
+        polling = asyncio.create_task(s.poll(worker="dead"))
+        staying = asyncio.create_task(s.runtime.heartbeat(NS, "dead", [], WAIT_S))
+        await asyncio.sleep(0)
+        staying.cancel()
+        await asyncio.gather(staying, return_exceptions=True)
+        await s.start()
+        assert await polling == []
+        assert (await s.take(worker="b")).attempt == 1
+
+
+async def test_a_held_heartbeat_is_answered_when_the_runtime_drains():
+    async with shop() as s:
+        await s.register("test.echo")
+        staying = asyncio.create_task(s.runtime.heartbeat(NS, "w", [], WAIT_S))
+        await asyncio.sleep(0)
+        await s.runtime.drain()
+        assert await staying == []
+
+
+async def test_a_heartbeat_of_a_lost_task_is_not_held():
+    async with shop() as s:
+        await s.start()
+        task = await s.take()
+        await s.report(task, "1")
+        beats = [TaskBeat(task.token, None)]
+        assert len(await s.runtime.heartbeat(NS, "w", beats, WAIT_S)) == 1
 
 
 async def test_an_attempt_that_takes_too_long_fails_although_it_is_renewed():

@@ -113,7 +113,12 @@ class WorkerService(WorkerServiceServicer):
         worker_id = fields.worker_id(request.worker_id)
         beats, refusal = self._beats(request)
         # A progress that cannot be kept is no reason to lose the leases.
-        abandoned = await self._runtime.heartbeat(namespace, worker_id, beats)
+        wait_s = wait_budget_s(
+            context, request.wait, longest_s=self._options.max_wait_s
+        )
+        abandoned = await self._runtime.heartbeat(
+            namespace, worker_id, beats, 0.0 if refusal else wait_s
+        )
         if refusal is not None:
             raise refusal
         response = pb.HeartbeatResponse(draining=self.is_draining)

@@ -266,14 +266,16 @@ class Calls:
 
     def suspect(self, session: Session) -> None:
         """
-        Doubt a worker whose waiting poll broke off.
+        Doubt a worker whose waiting call broke off.
 
         It may have died, or only lost its connection: what it does not renew within
         `suspect_s` is handed out again.
         """
-        held = {token: call.lease for token, call in session.held.items()}
-        if held:
-            ends = {token: lease.ends_at for token, lease in held.items() if lease}
+        # Another call of it may still wait, and must not take what nobody would get.
+        session.is_silent = True
+        leases = {token: call.lease for token, call in session.held.items()}
+        ends = {token: lease.ends_at for token, lease in leases.items() if lease}
+        if ends:
             asyncio.get_running_loop().call_later(
                 self._options.suspect_s, self._lose_silent, session, ends
             )

@@ -87,6 +87,9 @@ class Runtime:
         )
         self._timers = Timers(store, self._fire)
         self._is_draining = False
+        self._drained = asyncio.Event()
+        # Heartbeats that are held back.
+        self._staying = 0
         self._sweeper: asyncio.Task[None] | None = None
         # Made by `open`, once the secret is known.
         self._tokens: Tokens
@@ -126,6 +129,7 @@ class Runtime:
     async def drain(self) -> None:
         """Answer what waits, and take nothing new; what is held may be reported."""
         self._is_draining = True
+        self._drained.set()
         self._watches.close()
         self._calls.queues.wake_all()
 
@@ -291,13 +295,21 @@ class Runtime:
         return await self._reports.complete(session, reports)
 
     async def heartbeat(
-        self, namespace: str, worker_id: str, beats: Sequence[TaskBeat]
+        self,
+        namespace: str,
+        worker_id: str,
+        beats: Sequence[TaskBeat],
+        wait_s: float = 0.0,
     ) -> list[Abandon]:
         """
         Renew the leases of the tasks that a worker holds; return those it lost.
 
+        If it lost none, the answer waits for *wait_s*: a wait that is cancelled before
+        is taken for the worker's death.
+
         Raises:
             WorkerNotRegisteredError: The worker is unknown and holds nothing.
+            RateLimitedError: Too many heartbeats wait.
         """
         session = self._sessions.find(namespace, worker_id)
         if session is None:
@@ -305,7 +317,26 @@ class Runtime:
                 raise WorkerNotRegisteredError(worker_id)
             session = self._enter(namespace, worker_id)
         session.heard_of(self._clock.monotonic())
-        return self._calls.renew(session, beats)
+        lost = self._calls.renew(session, beats)
+        if not lost and wait_s > 0 and not self._is_draining:
+            await self._stay(session, wait_s)
+        return lost
+
+    async def _stay(self, session: Session, wait_s: float) -> None:
+        """Hold a heartbeat; whoever hangs up meanwhile may have died."""
+        if self._staying >= self.options.waiting_polls_max:
+            raise RateLimitedError(f"{self._staying} heartbeats wait")
+        self._staying += 1
+        try:
+            async with asyncio.timeout(min(wait_s, self.options.max_wait_s)):
+                await self._drained.wait()
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            self._calls.suspect(session)
+            raise
+        finally:
+            self._staying -= 1
 
     @property
     def live_runs(self) -> int:

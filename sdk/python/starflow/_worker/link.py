@@ -104,6 +104,21 @@ class Link:
         )
         return response
 
+    def stay(
+        self, tasks: Sequence[pb.TaskHeartbeat], wait_seconds: float
+    ) -> "grpc.Future[pb.HeartbeatResponse]":
+        """Begin a heartbeat whose answer the service holds back, as a future."""
+        request = pb.HeartbeatRequest(
+            namespace=self._namespace,
+            worker_id=self._worker.worker_id,
+            tasks=tasks,
+            wait=_failure.duration(wait_seconds),
+        )
+        call: grpc.Future[pb.HeartbeatResponse] = self._reporting.Heartbeat.future(
+            request, timeout=wait_seconds + _ANSWER_SECONDS_MAX
+        )
+        return call
+
     def on_lost(self, callback: Callable[[], None]) -> None:
         """
         Call *callback* whenever the connection is lost.

@@ -11,6 +11,7 @@ from starflow._worker.heart import Heart
 from starflow._worker.ledger import HeldTask, Ledger
 from starflow._worker.link import Link
 from starflow._worker.poller import Poller
+from starflow._worker.presence import Presence
 from starflow._worker.reporter import Reporter
 from starflow.v1 import worker_service_pb2 as pb
 
@@ -36,6 +37,7 @@ class Session:
         self._ledger = Ledger(slots)
         self._link = Link(connection, worker, specs)
         self._heart = Heart(self._link, self._ledger, self._interrupt)
+        self._presence = Presence(self._link, self._ledger)
         self._reporter = Reporter(self._link, self._ledger, self._heart.beat)
         self._executor = Executor(
             functions,
@@ -54,6 +56,7 @@ class Session:
         self._reporter.start()
         self._poller.start()
         self._link.on_lost(self._heart.beat_soon)
+        self._presence.start()
 
     def drain(self, grace_seconds: float) -> None:
         """
@@ -72,6 +75,7 @@ class Session:
         if lost:
             _logger.error("%d results could not be reported", lost)
         self._executor.close()
+        self._presence.stop()
         self._heart.stop()
         self._link.close()
 

@@ -224,14 +224,16 @@ class TaskHeartbeat(_message.Message):
     def __init__(self, task_token: _Optional[str] = ..., progress: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("namespace", "worker_id", "tasks")
+    __slots__ = ("namespace", "worker_id", "tasks", "wait")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     worker_id: str
     tasks: _containers.RepeatedCompositeFieldContainer[TaskHeartbeat]
-    def __init__(self, namespace: _Optional[str] = ..., worker_id: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[TaskHeartbeat, _Mapping]]] = ...) -> None: ...
+    wait: _duration_pb2.Duration
+    def __init__(self, namespace: _Optional[str] = ..., worker_id: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[TaskHeartbeat, _Mapping]]] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TaskDirective(_message.Message):
     __slots__ = ("task_token", "action", "reason")
