@@ -276,6 +276,14 @@ async def test_a_failure_is_tried_again_by_the_functions_policy():
         assert (await s.log())[2].attempts == 3
 
 
+async def test_a_call_that_came_before_its_function_takes_its_policy():
+    async with shop() as s:
+        await s.start()
+        await s.register("test.echo", retry=QUICK)
+        await s.report(await s.take(), Failure("FLAKY", "first"))
+        assert (await s.take()).attempt == 2
+
+
 NO_RETRY = {
     "no policy": (None, Failure("F", "m")),
     "attempts used up": (RetryPolicy(max_attempts=1), Failure("F", "m")),

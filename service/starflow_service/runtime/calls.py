@@ -22,7 +22,7 @@ from starflow_service.runtime.options import Options
 from starflow_service.runtime.pending import Lease, PendingCall, Session
 from starflow_service.runtime.queues import Queues
 from starflow_service.runtime.tokens import Token, Tokens
-from starflow_service.runtime.types import NS, Abandon, Task, TaskBeat
+from starflow_service.runtime.types import NS, Abandon, FunctionSpec, Task, TaskBeat
 
 # Repeated polls are recognised among this many last ones of a worker.
 _POLLS_KEPT = 16
@@ -37,6 +37,7 @@ class Calls:
         clock: Clock,
         tokens: Tokens,
         *,
+        spec_of: Callable[[str, str], FunctionSpec | None],
         on_timeout: Callable[[PendingCall], None],
         on_exhausted: Callable[[PendingCall], None],
     ) -> None:
@@ -44,6 +45,7 @@ class Calls:
         self._options = options
         self._clock = clock
         self._tokens = tokens
+        self._spec_of = spec_of
         # What to do with an attempt that took too long, and with a call whose workers
         # were lost too often.
         self._on_timeout = on_timeout
@@ -146,6 +148,9 @@ class Calls:
         return tasks
 
     def _lease(self, session: Session, call: PendingCall) -> Task:
+        if call.spec is None:
+            # It was recorded before anybody had registered the function.
+            call.spec = self._spec_of(*call.queue)
         token, delivery = self._tokens.make(call.run, call.call.version, call.attempt)
         task = self._task(call, token)
         self._begin_lease(session, call, task, delivery)

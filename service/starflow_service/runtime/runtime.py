@@ -113,6 +113,7 @@ class Runtime:
             self.options,
             self._clock,
             self._tokens,
+            spec_of=self._registry.spec,
             on_timeout=lambda call: self._reports.time_out(call),
             on_exhausted=lambda call: self._reports.give_up(call),
         )
