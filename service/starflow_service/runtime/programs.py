@@ -9,9 +9,9 @@ from starflow_service.runtime.errors import ScriptInvalidError, ScriptNotFoundEr
 from starflow_service.starlark.diagnostics import ScriptSyntaxError
 from starflow_service.starlark.program import Program, compile_program
 
-# Compiling takes about a millisecond a kilobyte.  Up to this many characters it is done
+# Compiling takes some milliseconds a kilobyte.  Up to this many characters it is done
 # on the spot: a thread would cost more than it spares the others.
-_ON_THE_SPOT_MAX = 4_000
+_ON_THE_SPOT_MAX = 2_000
 
 
 def hash_of(script: str) -> str:
