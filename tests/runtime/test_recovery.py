@@ -2,8 +2,14 @@
 
 import json
 
-from starflow_backends import MemoryStore, Phase, SqliteStore
-from starflow_service.engine.events import Failure
+from structlog.testing import capture_logs
+
+from starflow_backends import Append, MemoryStore, Phase, SqliteStore
+from starflow_service.engine.events import Failure, Return
+from starflow_service.rpc.codec import ProtoCodec
+from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.options import Options
+from starflow_service.runtime.runs import Runs
 from starflow_service.runtime.types import (
     CompletionStatus,
     Disposition,
@@ -141,6 +147,58 @@ async def test_a_restart_after_every_step_changes_nothing():
             assert result.code == expected.code
         else:
             assert result == expected
+
+
+async def left_runnable():
+    """Return a store as a server leaves it that dies while a script computes."""
+    script = """
+def main(ctx, input):
+    test.echo(ctx, 1)
+    print("goes on")
+    return test.echo(ctx, 2)
+"""
+    async with shop() as s:
+        await s.start(script)
+        task = await s.take()
+    codec = ProtoCodec()
+    returned = Return(3, (await s.log())[1].time_ns, 2, "1", 1, "w", "d")
+    append = Append(f"{NS}/run", 2, "by hand", [codec.encode(returned)])
+    await s.store.append(append)
+    assert task.call_version == 2
+    return s.store
+
+
+async def test_a_script_that_was_computing_goes_on():
+    store = await left_runnable()
+    with capture_logs() as lines:
+        async with shop(store) as s:
+            task = await s.take()
+            assert task.call_version == 4
+            await s.report(task, "2")
+            assert (await s.finished()).result == "2"
+    printed = [line["line"] for line in lines if line["event"] == "script.print"]
+    assert printed == ["goes on"]
+
+
+async def test_looking_at_a_run_that_computes_does_not_put_it_to_rest():
+    """A server that dies between the look and the turn must leave it to be turned."""
+    store = await left_runnable()
+    async with shop() as s:
+        runs = Runs(
+            store,
+            ProtoCodec(),
+            s.runtime._programs,
+            Clock(),
+            Options(),
+            on_stored=lambda stored: None,
+            on_lost=lambda key: None,
+        )
+        view = await runs.submit(
+            f"{NS}/run", lambda run: run.history.version, needs_script=False
+        )
+        assert view == 3
+        await runs.close()
+    assert (await store.load(f"{NS}/run")).phase is Phase.RUNNABLE
 
 
 async def test_a_damaged_log_is_told_and_hurts_no_other_run(tmp_path):

@@ -2,6 +2,7 @@ import asyncio
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from starflow_service.engine.events import Failure
 from starflow_service.runtime.errors import (
@@ -23,7 +24,7 @@ from starflow_service.runtime.types import (
     Until,
 )
 from starflow_service.starlark.limits import Limits
-from tests.runtime.harness import ECHO, NS, shop, until, working
+from tests.runtime.harness import ECHO, NS, WAIT_S, shop, until, working
 
 
 async def test_a_run_calls_a_worker_and_finishes():
@@ -250,22 +251,27 @@ async def test_a_parked_run_goes_on_after_a_restart_with_a_higher_limit():
 def main(ctx, input):
     for n in range(10):
         test.echo(ctx, n)
+        print("done", n)
 """
     functions = {"test.echo": lambda req: req}
-    async with shop(limits=Limits(max_events=6)) as s, working(s, functions):
-        await s.start(script)
-        await until(lambda: _is_parked(s))
-        view = await s.view()
-        assert view.pause_reason is PauseReason.LIMIT
-        assert "script.star:4" in view.pause_message
-    async with shop(s.store) as s, working(s, functions):
-        view = await s.finished()
-        assert view.state is RunState.SUCCEEDED
-        assert view.pause_reason is None
+    with capture_logs() as lines:
+        async with shop(limits=Limits(max_events=6)) as s, working(s, functions):
+            await s.start(script)
+            view = await s.runtime.wait_run(NS, "run", Until.FINISHED, WAIT_S)
+            assert view.pause_reason is PauseReason.LIMIT
+            assert "script.star:4" in view.pause_message
+    with capture_logs() as more:
+        async with shop(s.store) as s, working(s, functions):
+            view = await s.finished()
+            assert view.state is RunState.SUCCEEDED
+            assert view.pause_reason is None
+    assert _printed(lines) == ["done 0", "done 1", "done 2"]
+    # What came after the last event is done again, and so printed again.
+    assert _printed(more) == [f"done {n}" for n in range(2, 10)]
 
 
-async def _is_parked(s):
-    return (await s.view()).pause_reason is not None
+def _printed(lines):
+    return [line["line"] for line in lines if line["event"] == "script.print"]
 
 
 async def test_events_are_read_in_pages():

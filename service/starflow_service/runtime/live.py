@@ -113,6 +113,9 @@ class LiveRun:
             return Phase.FINISHED
         if self.pause is not None:
             return Phase.PAUSED
+        if self.machine is None and self.phase is Phase.RUNNABLE:
+            # Nobody has turned the script yet, so nobody knows that it stands still.
+            return Phase.RUNNABLE
         if len(history.calls) > history.yields:
             return Phase.CALLING
         return Phase.DORMANT

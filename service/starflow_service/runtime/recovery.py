@@ -93,14 +93,16 @@ class Recovery:
 
         Return whether the script may be able to go on.
         """
-        run.pause = None
+        if run.phase is Phase.PAUSED:
+            run.pause = None
+            run.phase = Phase.RUNNABLE
         for version, open_call in run.history.calls.items():
             known = self._calls.find(run.key, version)
             if open_call.yielded is not None or run.history.finish is not None:
                 self._calls.close(run.key, version)
             elif known is None:
                 self._offer(run, version)
-        return run.phase in (Phase.RUNNABLE, Phase.PAUSED)
+        return run.phase is Phase.RUNNABLE
 
     def _offer(self, run: LiveRun, version: int) -> None:
         call = make_pending(run, version, self._registry)
