@@ -33,6 +33,11 @@ test: $(STAMP)  ## run all tests; ARGS='-k words' narrows them
 system: $(STAMP)  ## run only the tests that start and kill real processes
 	@$(PY) -m pytest -m system $(ARGS)
 
+# A failing seed is in the name of its test: STARFLOW_SEEDS=77-77 plays it alone.
+.PHONY: sim
+sim: $(STAMP)  ## replay generated workflows after every event; SEEDS=10000 for more
+	@STARFLOW_SEEDS=$(or $(SEEDS),2000) $(PY) -m pytest -q tests/engine/test_generated.py
+
 .PHONY: lint
 lint: $(STAMP)  ## check style, types, protos and generated code; change nothing
 	$(PY) -m ruff check .

@@ -1,5 +1,10 @@
-"""Hundreds of workflows made by chance, each answered in an order made by chance."""
+"""
+Hundreds of workflows made by chance, each answered in an order made by chance.
 
+`make sim` plays more: STARFLOW_SEEDS says how many, or which as `FIRST-LAST`.
+"""
+
+import os
 from random import Random
 
 import pytest
@@ -9,6 +14,11 @@ from tests.support.driver import Run, WaitForSignal, decisions_after
 from tests.support.workflows import make_workflow
 
 FUNCTIONS = {"test.echo": lambda req: req, "test.ask": lambda req: WaitForSignal()}
+
+
+def seeds(default: int) -> range:
+    first, dash, last = os.environ.get("STARFLOW_SEEDS", str(default)).partition("-")
+    return range(int(first), int(last) + 1) if dash else range(int(first))
 
 
 def play(seed, *, reload_every=0):
@@ -28,7 +38,7 @@ def play(seed, *, reload_every=0):
     return run
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", seeds(150))
 def test_a_replay_after_every_event_decides_the_same(seed):
     run = play(seed)
     for length in range(1, len(run.log)):
@@ -37,7 +47,7 @@ def test_a_replay_after_every_event_decides_the_same(seed):
 
 
 @pytest.mark.parametrize("reload_every", [1, 2, 5])
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", seeds(50))
 def test_restarts_change_nothing(seed, reload_every):
     undisturbed, restarted = play(seed), play(seed, reload_every=reload_every)
     assert restarted.log == undisturbed.log
