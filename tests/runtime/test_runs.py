@@ -88,6 +88,16 @@ async def test_the_same_start_finds_the_run_after_a_restart():
         assert not created
 
 
+async def test_concurrent_starts_find_the_run_after_a_restart():
+    async with shop() as s:
+        await s.start(payload=1)
+    async with shop(s.store, idle_evict_s=0.0, lease_s=0.2) as s:
+        await until(lambda: s.runtime.live_runs == 0)
+        results = await asyncio.gather(*(s.start(payload=1) for _ in range(5)))
+        assert [created for _, created in results] == [False] * 5
+        assert await s.kinds() == "START CALL"
+
+
 @pytest.mark.parametrize(
     ("script", "payload", "difference"),
     [(ECHO + "\n", 1, "another script"), (ECHO, 1.0, "another input")],

@@ -38,8 +38,8 @@ class Input:
     answer: asyncio.Future[Any]
     # Whether it can move the script.  What cannot is applied without an interpreter.
     needs_script: bool
-    # How often it was applied to a log that somebody else had changed.
-    tries: int = 0
+    # How often it may be applied again, to a log that somebody else has changed.
+    tries_left: int
 
 
 @dataclass(slots=True, eq=False)
@@ -126,7 +126,8 @@ class LiveRun:
             self.machine.kill()
         self.machine = None
         self.ledger = None
-        self.is_loaded = False
+        self.script = None
+        self.is_loaded = self.is_new = False
 
 
 @dataclass(frozen=True, slots=True)

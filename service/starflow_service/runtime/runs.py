@@ -107,11 +107,8 @@ class Runs:
             RunNotFoundError: There is no such run.
             RuntimeRefusal: What *apply* raised, or that the store failed.
         """
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         run = self._runs.get(key) or self._enter(key)
-        run.inbox.append(Input(apply, answer, needs_script))
-        self._wake(run)
-        return answer
+        return self._put(run, apply, needs_script=needs_script, tries_left=_TRIES)
 
     def start(
         self,
@@ -134,7 +131,21 @@ class Runs:
         run.machine.begin(script[0], payload)
         run.script = script
         run.is_loaded = run.is_new = True
-        return self.submit(key, apply)
+        # Not tried again after a conflict: then there is nothing left to begin.
+        return self._put(run, apply, needs_script=True, tries_left=0)
+
+    def _put(
+        self,
+        run: LiveRun,
+        apply: Callable[[LiveRun], T],
+        *,
+        needs_script: bool,
+        tries_left: int,
+    ) -> asyncio.Future[T]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        run.inbox.append(Input(apply, answer, needs_script, tries_left))
+        self._wake(run)
+        return answer
 
     def is_live(self, key: str) -> bool:
         """Whether the run is in memory."""
@@ -217,10 +228,9 @@ class Runs:
         self, run: LiveRun, inputs: list[Input], error: ConflictError
     ) -> None:
         """Somebody else wrote: apply the inputs to the log as it is now."""
-        is_start = run.version == 0
-        again = [] if is_start else [one for one in inputs if one.tries < _TRIES]
+        again = [one for one in inputs if one.tries_left]
         for one in again:
-            one.tries += 1
+            one.tries_left -= 1
         self._fail(run, [one for one in inputs if one not in again], error)
         run.inbox.extendleft(reversed(again))
         if run.inbox:
