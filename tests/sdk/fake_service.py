@@ -257,7 +257,10 @@ class FakeService(
         )
 
     def Heartbeat(self, request, context):
-        self._note("Heartbeat", request, context)
+        # One that may be held back tells of the worker's life, not of its tasks.  It is
+        # answered at once all the same: threads are few here.
+        may_be_held = request.HasField("wait")
+        self._note("HeldHeartbeat" if may_be_held else "Heartbeat", request, context)
         held = {task.task_token for task in request.tasks}
         return worker_pb2.HeartbeatResponse(
             lease=Duration(seconds=15),
