@@ -259,3 +259,21 @@ async def start_one_of_each(scene: Scene) -> list[str]:
         in_state(scene, "asked", "YIELDED"), in_state(scene, "sleeping", "SLEEPING")
     )
     return ["finished", "sleeping", "called", "kept", "asked", "flaky"]
+
+
+async def test_a_dead_worker_is_missed_although_its_leases_last_and_no_poll_waits(
+    tmp_path,
+):
+    """All its slots are taken: only the heartbeat that it keeps waiting breaks off."""
+    async with open_scene(tmp_path, "--lease", "3600s") as scene:
+        doomed = await scene.start_worker()
+        runs = [f"run-{n}" for n in range(64)]
+        for run_id in runs:
+            await scene.client.start(HOLD, run_id=run_id, input={"gate": "open"})
+        await until(lambda: len(scene.journal.entries()) == 64, "all slots are taken")
+        await doomed.kill()
+        await scene.start_worker()
+        scene.open_gate("open")
+
+        results = [await scene.client.result(run_id) for run_id in runs]
+        assert results == [{"gate": "open"}] * 64
