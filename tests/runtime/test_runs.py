@@ -246,12 +246,15 @@ def main(ctx, input):
             n += 1
 """
     async with shop() as s, working(s, {"test.echo": lambda req: req}):
-        hogging = asyncio.create_task(s.start(hog, run_id="hog"))
+        # It is accepted before it stands still, and can be looked at meanwhile.
+        view, _ = await s.start(hog, run_id="hog")
+        assert (view.state, view.pause_reason) == (RunState.RUNNING, None)
         for n in range(5):
             await s.start(run_id=f"r{n}", payload=n)
             assert (await s.finished(f"r{n}")).result == str(n)
-        assert not hogging.done()
-        view, _ = await hogging
+        view = await s.view("hog")
+        assert (view.state, view.pause_reason) == (RunState.RUNNING, None)
+        view = await s.runtime.wait_run(NS, "hog", Until.FINISHED, WAIT_S)
         assert view.pause_reason is PauseReason.LIMIT
         assert "max_steps" in view.pause_message or "steps" in view.pause_message
 

@@ -40,6 +40,7 @@ class Input:
     needs_script: bool
     # How often it may be applied again, to a log that somebody else has changed.
     tries_left: int
+    is_applied: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +55,8 @@ class LiveRun:
     namespace: str
     run_id: str
     inbox: deque[Input] = field(default_factory=deque)
+    # The inputs of the round under way.
+    taken: list[Input] = field(default_factory=list)
     is_busy: bool = False
     is_loaded: bool = False
     # Whether the script has not been turned yet.

@@ -132,7 +132,7 @@ class Runs:
         run.script = script
         run.is_loaded = run.is_new = True
         # Not tried again after a conflict: then there is nothing left to begin.
-        return self._put(run, apply, needs_script=True, tries_left=0)
+        return self._put(run, apply, needs_script=False, tries_left=0)
 
     def _put(
         self,
@@ -205,7 +205,7 @@ class Runs:
                 self._runs.move_to_end(run.key)
 
     async def _round(self, run: LiveRun) -> None:
-        inputs = list(run.inbox)
+        inputs = run.taken = list(run.inbox)
         run.inbox.clear()
         try:
             await self._play(run, inputs)
@@ -228,9 +228,10 @@ class Runs:
         self, run: LiveRun, inputs: list[Input], error: ConflictError
     ) -> None:
         """Somebody else wrote: apply the inputs to the log as it is now."""
-        again = [one for one in inputs if one.tries_left]
+        again = [one for one in inputs if one.tries_left and not one.answer.done()]
         for one in again:
             one.tries_left -= 1
+            one.is_applied = False
         self._fail(run, [one for one in inputs if one not in again], error)
         run.inbox.extendleft(reversed(again))
         if run.inbox:
@@ -269,12 +270,10 @@ class Runs:
             run.is_new = False
             await self._turn(run)
         for one in inputs:
+            if one.is_applied:
+                continue
             await self._prepare(run, needs_script=one.needs_script)
-            try:
-                answer = one.apply(run)
-            except (RuntimeRefusal, SignalRefusal) as refusal:
-                answer = refusal
-            run.unanswered.append((one, answer))
+            _apply(run, one)
             for arrival in run.open_ledger.take_arrivals():
                 # A paused run takes what comes into its log, and sees it later.
                 if run.machine is not None:
@@ -352,6 +351,7 @@ class Runs:
         while (turn := machine.turn()) is Turn.SLICED:
             slices += 1
             if slices % _SLICES_BEFORE_STORE == 0 and not machine.is_replaying:
+                _apply_readers(run)
                 await self._save(run, Phase.RUNNABLE)
             else:
                 await asyncio.sleep(0)
@@ -444,6 +444,26 @@ class Runs:
                 await asyncio.sleep(_APPEND_BACKOFF_S * 4**tries)
             else:
                 return
+
+
+def _apply(run: LiveRun, one: Input) -> None:
+    one.is_applied = True
+    try:
+        answer = one.apply(run)
+    except (RuntimeRefusal, SignalRefusal) as refusal:
+        answer = refusal
+    run.unanswered.append((one, answer))
+
+
+def _apply_readers(run: LiveRun) -> None:
+    """Apply what cannot move the script, so that a long computation hides nothing."""
+    late = [one for one in run.inbox if not one.needs_script]
+    for one in late:
+        run.inbox.remove(one)
+    run.taken += late
+    for one in run.taken:
+        if not one.is_applied and not one.needs_script:
+            _apply(run, one)
 
 
 def _adopt(run: LiveRun, stored: StoredRun, codec: Codec) -> None:
