@@ -159,10 +159,6 @@ class Machine:
         prints, self._prints = self._prints, []
         return prints
 
-    def stack(self) -> str:
-        """Return where the script stands, for people."""
-        return "\n".join(str(frame) for frame in self._thread.stack())
-
     def arrive(self, arrival: Arrival) -> None:
         """Give the blocked script what came for it; then turn, before the next."""
         self._settled = False

@@ -15,7 +15,7 @@ may take, only how long its worker may be silent.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.options import Options
@@ -60,13 +60,6 @@ class Calls:
     def find(self, run: str, call_version: int) -> PendingCall | None:
         """Return the open call, or None."""
         return self._calls.get((run, call_version))
-
-    def of_run(self, run: str, versions: Sequence[int]) -> Iterator[PendingCall]:
-        """Yield those of the run's calls that are here."""
-        for version in versions:
-            call = self._calls.get((run, version))
-            if call is not None:
-                yield call
 
     def add(self, call: PendingCall) -> None:
         """Take a call whose CALL is stored and offer it to workers."""

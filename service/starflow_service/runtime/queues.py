@@ -93,10 +93,6 @@ class Queues:
             for waiter in waiters:
                 _resolve(waiter, False)
 
-    def depth(self, name: QueueName) -> int:
-        """How many calls wait for a worker."""
-        return len(self._queues.get(name, ()))
-
     def _oldest(self, names: Sequence[QueueName]) -> Iterator[PendingCall]:
         """Yield the calls of the queues, oldest first; closed ones are dropped."""
         while True:
