@@ -20,8 +20,16 @@ class FaultyStore(MemoryStore):
         super().__init__()
         self.before: list[StoreError] = []
         self.after: list[StoreError] = []
+        self.reads: list[StoreError] = []
         # What the appends after the first of `after` meet.
         self.then_before: list[StoreError] = []
+
+    async def read(
+        self, run: str, *, from_version: int = 1, limit: int | None = None
+    ) -> list[bytes]:
+        if self.reads:
+            raise self.reads.pop(0)
+        return await super().read(run, from_version=from_version, limit=limit)
 
     def append(self, append: Append) -> Awaitable[None]:
         return self._append_or_fail(append)
@@ -104,3 +112,50 @@ async def test_no_store_error_ever_becomes_an_event(store):
                 break
         for n in range(20):
             assert await s.kinds(f"r{n}") == "START CALL RETURN FINISH"
+
+
+TWO_CALLS = """
+def main(ctx, input):
+    test.echo(ctx, 1)
+    return test.echo(ctx, 2)
+"""
+
+
+async def test_a_result_that_was_stored_after_all_is_not_asked_for_again(store):
+    async with shop(store, lease_s=0.3) as s:
+        await s.start(TWO_CALLS)
+        first = await s.take()
+        store.after, store.then_before = [DOWN], [DOWN] * 3
+        with pytest.raises(StoreDownError):
+            await s.report(first, "1")
+        # The worker sends it again, before the run is recovered and after.
+        assert await s.report(first, "1") is APPLIED
+        second = await s.take()
+        assert second.input == "2"
+        assert await s.report(first, "1") is APPLIED
+        await s.report(second, "2")
+        await s.finished()
+        assert await s.poll(wait_s=0.5) == []
+
+
+async def test_a_call_that_ended_in_the_log_is_not_offered_to_another_worker(store):
+    """Nobody sends the result again: the log alone says that the call has ended."""
+    async with shop(store, lease_s=1.5) as s:
+        await s.start(TWO_CALLS)
+        store.after, store.then_before = [DOWN], [DOWN] * 3
+        with pytest.raises(StoreDownError):
+            await s.report(await s.take(), "1")
+        tasks = await s.poll(worker="b", tasks=2)
+        tasks += await s.poll(worker="b", tasks=2, wait_s=2.0)
+        assert {task.input for task in tasks} == {"2"}
+
+
+async def test_a_report_on_an_ended_call_waits_for_the_store(store):
+    async with shop(store) as s:
+        await s.start()
+        task = await s.take()
+        await s.report(task, "1")
+        store.reads = [DOWN]
+        with pytest.raises(StoreDownError):
+            await s.report(task, "1")
+        assert await s.report(task, "1") is APPLIED

@@ -203,6 +203,27 @@ async def test_an_attempt_that_takes_too_long_fails_although_it_is_renewed():
         assert task.last_failure.code == "STARFLOW_ATTEMPT_TIMEOUT"
 
 
+async def test_a_report_after_the_attempts_time_is_ignored():
+    async with shop() as s:
+        await s.register("test.echo", attempt_timeout_ns=50 * MILLISECOND, retry=QUICK)
+        await s.start()
+        late = await s.take()
+        task = await s.take(worker="b")
+        assert await s.report(late, '"late"') is IGNORED
+        assert await s.report(task, '"good"', worker="b") is APPLIED
+        assert (await s.finished()).result == '"good"'
+
+
+async def test_a_call_that_the_service_ended_names_no_delivery():
+    async with shop() as s:
+        await s.register("test.echo", attempt_timeout_ns=50 * MILLISECOND)
+        await s.start()
+        late = await s.take()
+        assert (await s.finished()).result.code == "STARFLOW_ATTEMPT_TIMEOUT"
+        assert (await s.log())[2].delivery == ""
+        assert await s.report(late, '"late"') is IGNORED
+
+
 async def test_a_released_task_is_offered_again_and_is_no_attempt():
     async with shop() as s:
         await s.start()

@@ -15,7 +15,7 @@ may take, only how long its worker may be silent.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.options import Options
@@ -89,6 +89,16 @@ class Calls:
         if call is not None:
             call.is_closed = True
             self._end_lease(call)
+
+    def close_all_but(self, run: str, versions: Container[int]) -> None:
+        """
+        Close those calls of the run that are not among *versions*.
+
+        Looks at all calls, and is for the rare case that a run was lost sight of.
+        """
+        ended = [v for key, v in self._calls if key == run and v not in versions]
+        for version in ended:
+            self.close(run, version)
 
     def requeue(self, call: PendingCall) -> None:
         """Offer *call* again, unless somebody has it or it is closed."""

@@ -4,8 +4,12 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 
-from starflow_backends.store import Store
-from starflow_service.runtime.errors import ScriptInvalidError, ScriptNotFoundError
+from starflow_backends.store import Store, StoreError
+from starflow_service.runtime.errors import (
+    ScriptInvalidError,
+    ScriptNotFoundError,
+    StoreDownError,
+)
 from starflow_service.starlark.diagnostics import ScriptSyntaxError
 from starflow_service.starlark.program import Program, compile_program
 
@@ -71,8 +75,12 @@ class Programs:
 
         Raises:
             ScriptNotFoundError: The store does not have it.
+            StoreDownError: The store does not answer.
         """
-        data = await self._store.get_record("script", script_hash)
+        try:
+            data = await self._store.get_record("script", script_hash)
+        except StoreError as error:
+            raise StoreDownError(str(error)) from error
         if data is None:
             raise ScriptNotFoundError(script_hash)
         return data.decode()

@@ -8,6 +8,7 @@ mended.
 """
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -45,7 +46,8 @@ class Recovery:
         count, after = 0, ""
         phases = (Phase.RUNNABLE, Phase.CALLING, Phase.PAUSED)
         while keys := await self._store.runs_in(phases, after=after, limit=_PAGE):
-            await asyncio.gather(*(self._recover(key) for key in keys))
+            recoveries = (self._recover(key, self._bring_back) for key in keys)
+            await asyncio.gather(*recoveries)
             count += len(keys)
             after = keys[-1]
         return count
@@ -70,18 +72,16 @@ class Recovery:
             self._lost.discard(key)
             try:
                 if await self._store.load(key) is not None:
-                    await self._recover(key)
+                    await self._recover(key, self._bring_back_lost)
             except StoreError as error:
                 log.warning("recovery.store_failed", run=key, error=str(error))
                 self._lost.add(key)
             else:
                 return
 
-    async def _recover(self, key: str) -> None:
+    async def _recover(self, key: str, bring_back: Callable[[LiveRun], bool]) -> None:
         try:
-            is_runnable = await self._runs.submit(
-                key, self._bring_back, needs_script=False
-            )
+            is_runnable = await self._runs.submit(key, bring_back, needs_script=False)
             if is_runnable:
                 await self._runs.submit(key, _look, needs_script=True)
         except RuntimeRefusal as refusal:
@@ -89,20 +89,22 @@ class Recovery:
 
     def _bring_back(self, run: LiveRun) -> bool:
         """
-        Offer the calls that the log leaves open, and drop those that it does not.
+        Offer the calls that the log leaves open.
 
         Return whether the script may be able to go on.
         """
         if run.phase is Phase.PAUSED:
             run.pause = None
             run.phase = Phase.RUNNABLE
-        for version, open_call in run.history.calls.items():
-            known = self._calls.find(run.key, version)
-            if open_call.yielded is not None or run.history.finish is not None:
-                self._calls.close(run.key, version)
-            elif known is None:
+        for version in _wanted(run):
+            if self._calls.find(run.key, version) is None:
                 self._offer(run, version)
         return run.phase is Phase.RUNNABLE
+
+    def _bring_back_lost(self, run: LiveRun) -> bool:
+        """Bring back a run of whose calls some may be known here that have ended."""
+        self._calls.close_all_but(run.key, _wanted(run))
+        return self._bring_back(run)
 
     def _offer(self, run: LiveRun, version: int) -> None:
         call = make_pending(run, version, self._registry)
@@ -128,6 +130,13 @@ def make_pending(run: LiveRun, version: int, registry: Registry) -> PendingCall:
         record=record,
         progress=None if record is None else record.progress,
     )
+
+
+def _wanted(run: LiveRun) -> list[int]:
+    """Return the versions of the calls that workers have to execute."""
+    if run.history.finish is not None:
+        return []
+    return [v for v, call in run.history.calls.items() if call.yielded is None]
 
 
 def _look(run: LiveRun) -> None:

@@ -9,6 +9,8 @@ because RETURN and YIELD name the delivery that they came from.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from starflow_backends.store import CorruptError, StoreError
+from starflow_service.engine.errors import LogCorruptError
 from starflow_service.engine.events import (
     Failure,
     FailureKind,
@@ -22,8 +24,8 @@ from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.errors import (
     FieldInvalidError,
-    LogCorruptedError,
-    RunNotFoundError,
+    RuntimeRefusal,
+    StoreDownError,
 )
 from starflow_service.runtime.live import LiveRun
 from starflow_service.runtime.pending import PendingCall, Session
@@ -64,7 +66,7 @@ class Reports:
         # All are begun before the first is awaited: they are stored as one group.
         begun = [self._begin(session, report) for report in reports]
         return [
-            await _completion(report, status)
+            await self._completion(report, status)
             for report, status in zip(reports, begun, strict=True)
         ]
 
@@ -93,6 +95,8 @@ class Reports:
         await asyncio.gather(*self._own, return_exceptions=True)
 
     def _report_own(self, call: PendingCall, failure: Failure) -> None:
+        # Whoever had the task is superseded, although nobody else has it yet.
+        call.delivery = ""
         session = Session(call.namespace, "")
         future = self._settle(call, self._fail_input(call, session, failure))
         self._own.add(future)
@@ -127,12 +131,19 @@ class Reports:
     ) -> asyncio.Future[CompletionStatus]:
         self._calls.begin_settling(call)
         apply, needs_script = step
-        future = self._runs.submit(call.run, apply, needs_script=needs_script)
+        try:
+            future = self._runs.submit(call.run, apply, needs_script=needs_script)
+        except RuntimeRefusal:
+            self._calls.end_settling(call, is_stored=False)
+            raise
 
         def settled(done: asyncio.Future[CompletionStatus]) -> None:
             # A worker that hung up cancels the future, but not what it stands for.
             is_stored = not done.cancelled() and done.exception() is None
             self._calls.end_settling(call, is_stored=is_stored)
+            if is_stored and done.result() is IGNORED:
+                # The log knows more than we did: the call has ended.
+                self._calls.close(*call.key)
 
         future.add_done_callback(settled)
         return future
@@ -147,14 +158,16 @@ class Reports:
 
         await self._runs.submit(call.run, look, needs_script=False)
         again = self._begin(session, report)
-        return (await _completion(report, again)).status
+        return (await self._completion(report, again)).status
 
     async def _was_recorded(self, parts: Token) -> CompletionStatus:
         """Say whether the log has its result from the delivery of the token."""
         try:
             events = await self._runs.read(parts.run)
-        except (RunNotFoundError, LogCorruptedError):
+        except (LogCorruptError, CorruptError):
             return IGNORED
+        except StoreError as error:
+            raise StoreDownError(str(error)) from error
         for event in events:
             if (
                 isinstance(event, Return | Yield)
@@ -163,6 +176,24 @@ class Reports:
             ):
                 return APPLIED
         return IGNORED
+
+    async def _completion(
+        self,
+        report: TaskReport,
+        status: CompletionStatus | Exception | Awaitable[CompletionStatus],
+    ) -> Completion:
+        if isinstance(status, CompletionStatus):
+            return Completion(report.token, status)
+        if isinstance(status, Exception):
+            return Completion(report.token, CompletionStatus.REJECTED, status)
+        judged = await status
+        if judged is IGNORED and isinstance(status, asyncio.Future):
+            # The call had ended in the log already: by an append of this very report,
+            # perhaps, whose answer the store never gave.
+            parts = self._tokens.parse(report.token)
+            if parts is not None:
+                judged = await self._was_recorded(parts)
+        return Completion(report.token, judged)
 
     def _fail_input(
         self, call: PendingCall, session: Session, failure: Failure
@@ -242,14 +273,3 @@ def _forget_attempts(run: LiveRun, call: PendingCall) -> None:
     if run.records.pop(version, None) is not None:
         run.changed_records.add(version)
         run.retries.pop(version, None)
-
-
-async def _completion(
-    report: TaskReport,
-    status: CompletionStatus | Exception | Awaitable[CompletionStatus],
-) -> Completion:
-    if isinstance(status, CompletionStatus):
-        return Completion(report.token, status)
-    if isinstance(status, Exception):
-        return Completion(report.token, CompletionStatus.REJECTED, status)
-    return Completion(report.token, await status)

@@ -220,6 +220,8 @@ class Runs:
             self._on_lost(run.key)
         except RuntimeRefusal as refusal:
             self._fail(run, inputs, refusal)
+            if isinstance(refusal, StoreDownError):
+                self._on_lost(run.key)
         except Exception as error:
             log.error("run.round_failed", run=run.key, exc_info=error)
             self._fail(run, inputs, error)
