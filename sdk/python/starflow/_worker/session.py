@@ -47,8 +47,15 @@ class Session:
             self._heart.beat_soon,
             slots=slots,
         )
+
+        def registered(error: BaseException | None) -> None:
+            # Before that, the service refuses a heartbeat, and nothing can be held yet.
+            if error is None:
+                self._presence.start()
+            on_registered(error)
+
         self._poller = Poller(
-            self._link, self._ledger, self._executor, self._heart, on_registered
+            self._link, self._ledger, self._executor, self._heart, registered
         )
 
     def start(self) -> None:
@@ -56,7 +63,6 @@ class Session:
         self._reporter.start()
         self._poller.start()
         self._link.on_lost(self._heart.beat_soon)
-        self._presence.start()
 
     def drain(self, grace_seconds: float) -> None:
         """
