@@ -47,6 +47,21 @@ EVENTS = [
     events.Signal(10, NOW, "2-x", FAILURE),
     events.Wake(11, NOW, 6),
     events.Wake(11, NOW, 0),
+    events.Start(1, NOW, "", "null", 1, "5eed"),
+    events.Call(
+        2, NOW, "a.b", "1", "2-x", NOW + 1, 5, RetryPolicy(1, 1.5, 3, 4, ("X",))
+    ),
+    events.Call(2, NOW, "a.b", "1", "2-x", 0, 0, RetryPolicy(non_retryable_codes=())),
+    events.Sleep(6, NOW, NOW + 1, explicit_wake=True),
+    events.Signal(10, NOW, "", "[]", "approval", "request-1"),
+    events.Wait(12, NOW, "approval", None),
+    events.Wait(12, NOW, "approval", 0),
+    events.Cancel(13, NOW, ""),
+    events.Cancel(13, NOW, "not needed any more"),
+    events.Drop(14, NOW, ()),
+    events.Drop(14, NOW, (3, 7)),
+    events.Status(15, NOW, '{"text": "half done"}'),
+    events.Restart(16, NOW, "[1]"),
 ]
 
 

@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starflow.v1 import failure_pb2
+from starflow.v1 import failure_pb2, retry_pb2
 from starflow.v1 import worker_service_pb2 as pb
 from starflow_service.engine.events import Failure, FailureKind, Retryability
 from starflow_service.rpc import fields
@@ -129,7 +129,7 @@ def test_too_many_functions_are_refused():
 
 
 def test_an_empty_retry_policy_is_that_of_the_api():
-    spec = pb.FunctionSpec(name="a.b", retry_policy=pb.RetryPolicy())
+    spec = pb.FunctionSpec(name="a.b", retry_policy=retry_pb2.RetryPolicy())
 
     assert fields.specs([spec])[0].retry == RetryPolicy(10**9, 2.0, None, 100)
 
@@ -138,7 +138,7 @@ def test_a_specification_is_taken_whole():
     spec = pb.FunctionSpec(
         name="a.b",
         description="does it",
-        retry_policy=pb.RetryPolicy(
+        retry_policy=retry_pb2.RetryPolicy(
             initial_interval=Duration(seconds=0, nanos=5),
             backoff_coefficient=1.5,
             max_interval=Duration(seconds=60),
@@ -175,7 +175,7 @@ def test_a_specification_is_taken_whole():
     ],
 )
 def test_a_bad_retry_policy_is_refused(policy, problem):
-    spec = pb.FunctionSpec(name="a.b", retry_policy=pb.RetryPolicy(**policy))
+    spec = pb.FunctionSpec(name="a.b", retry_policy=retry_pb2.RetryPolicy(**policy))
 
     with pytest.raises(
         FieldInvalidError, match=rf"functions\[0\]\.retry_policy\.{problem}"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 from starflow import _convert
 from starflow._context import TaskContext, seconds
 from starflow._failure import duration
+from starflow.v1 import retry_pb2
 from starflow.v1 import worker_service_pb2 as pb
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,9 +40,9 @@ class Retry:
     # Failure codes that are never retried.
     non_retryable: Sequence[str] = ()
 
-    def to_pb(self) -> pb.RetryPolicy:
+    def to_pb(self) -> retry_pb2.RetryPolicy:
         """Return the policy for the wire."""
-        policy = pb.RetryPolicy(
+        policy = retry_pb2.RetryPolicy(
             initial_interval=duration(seconds(self.initial)),
             backoff_coefficient=self.coefficient,
             max_attempts=self.max_attempts or 0,

@@ -4,10 +4,12 @@ Payloads are JSON text, kept byte for byte.  Times are nanoseconds since the epo
 step's result is either payload text or a `Failure`.
 
 The first nine events are those of the Go original, and a sequential script produces
-exactly its sequences.  A script makes START, CALL, SLEEP, TIME_NOW, RAND_INT and
-FINISH; the world answers with RETURN, YIELD, RESUME, SIGNAL and WAKE.
+exactly its sequences.  A script makes START, CALL, SLEEP, TIME_NOW, RAND_INT,
+WAIT, DROP, STATUS, RESTART and FINISH; the world answers with RETURN, YIELD, RESUME,
+SIGNAL, WAKE and CANCEL.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, TypeAlias
@@ -18,6 +20,7 @@ class FailureKind(IntEnum):
 
     APPLICATION = 1
     TIMEOUT = 2
+    CANCELLED = 3
     WORKER_LOST = 4
     SCRIPT = 5
     INTERNAL = 7
@@ -50,6 +53,18 @@ Result: TypeAlias = str | Failure
 
 
 @dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a failed attempt is followed by another."""
+
+    initial_ns: int = 1_000_000_000
+    coefficient: float = 2.0
+    # None: 100 times the initial interval.
+    max_ns: int | None = None
+    max_attempts: int = 3
+    non_retryable_codes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """The run started."""
 
@@ -59,6 +74,8 @@ class Start:
     script_hash: str
     input: str
     language_version: int
+    # What the run's random values without events are derived from.
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +88,12 @@ class Call:
     function: str
     input: str
     signal_id: str
+    # When the whole call ends with a failure, its retries and its yield included.
+    expire_ns: int | None = None
+    # How long one attempt may take; None: as the function is registered.
+    attempt_timeout_ns: int | None = None
+    # None: as the function is registered.
+    retry: RetryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +145,8 @@ class Sleep:
     version: int
     time_ns: int
     wake_ns: int
+    # Whether only a WAKE can end it, because the script has branches.
+    explicit_wake: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +181,84 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A signal came before its YIELD, and is kept."""
+    """A signal came before its YIELD and is kept, or came by name."""
 
     NAME: ClassVar[str] = "SIGNAL"
     version: int
     time_ns: int
+    # Empty for a signal by name.
     signal_id: str
     result: Result
+    # Empty for a signal by id.
+    name: str = ""
+    # The sender's id of a signal by name, or empty.
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """A sleep ended while other waits were open."""
+    """A sleep ended while other waits were open, or a WAIT took too long."""
 
     NAME: ClassVar[str] = "WAKE"
     version: int
     time_ns: int
+    # The version of the SLEEP or the WAIT.
     sleep_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The script waits for a signal by name."""
+
+    NAME: ClassVar[str] = "WAIT"
+    version: int
+    time_ns: int
+    name: str
+    # When the wait ends without a signal; None: never.
+    expire_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Somebody asked the run to end: nothing that it waited for counts any more."""
+
+    NAME: ClassVar[str] = "CANCEL"
+    version: int
+    time_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The script gave up some of what it waited for."""
+
+    NAME: ClassVar[str] = "DROP"
+    version: int
+    time_ns: int
+    # Of their CALLs, SLEEPs and WAITs, ascending.
+    dropped_versions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The script told people how it stands."""
+
+    NAME: ClassVar[str] = "STATUS"
+    version: int
+    time_ns: int
+    # JSON text.
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The script began again: START with the same input follows."""
+
+    NAME: ClassVar[str] = "RESTART"
+    version: int
+    time_ns: int
+    # JSON text.
+    input: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,5 +283,10 @@ Event: TypeAlias = (
     | Finish
     | Signal
     | Wake
+    | Wait
+    | Cancel
+    | Drop
+    | Status
+    | Restart
     | Unknown
 )

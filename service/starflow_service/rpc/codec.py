@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from starflow.v1 import event_pb2, failure_pb2, worker_service_pb2
+from starflow.v1 import event_pb2, failure_pb2, retry_pb2, worker_service_pb2
 from starflow_service.engine import events
 from starflow_service.engine.events import (
     Event,
@@ -164,6 +164,7 @@ def _fill_start(message: event_pb2.Event, event: events.Start) -> None:
     detail.script_hash = event.script_hash
     detail.input.json = event.input
     detail.language_version = event.language_version
+    detail.seed = event.seed
 
 
 def _make_start(version: int, time_ns: int, detail: Detail) -> Event:
@@ -173,6 +174,7 @@ def _make_start(version: int, time_ns: int, detail: Detail) -> Event:
         detail.script_hash,
         detail.input.json or "null",
         detail.language_version,
+        detail.seed,
     )
 
 
@@ -181,6 +183,12 @@ def _fill_call(message: event_pb2.Event, event: events.Call) -> None:
     detail.function = event.function
     detail.input.json = event.input
     detail.signal_id = event.signal_id
+    if event.expire_ns is not None:
+        set_ns(detail.expire_time, event.expire_ns)
+    if event.attempt_timeout_ns is not None:
+        set_ns(detail.attempt_timeout, event.attempt_timeout_ns)
+    if event.retry is not None:
+        _fill_policy(detail.retry_policy, event.retry)
 
 
 def _make_call(version: int, time_ns: int, detail: Detail) -> Event:
@@ -190,6 +198,9 @@ def _make_call(version: int, time_ns: int, detail: Detail) -> Event:
         detail.function,
         detail.input.json or "null",
         detail.signal_id,
+        _ns_if_set(detail, "expire_time"),
+        _ns_if_set(detail, "attempt_timeout"),
+        _make_policy(detail.retry_policy) if detail.HasField("retry_policy") else None,
     )
 
 
@@ -230,7 +241,7 @@ def _make_yield(version: int, time_ns: int, detail: Detail) -> Event:
         time_ns,
         detail.call_version,
         detail.signal_id,
-        get_ns(detail.expire_time) if detail.HasField("expire_time") else None,
+        _ns_if_set(detail, "expire_time"),
         detail.worker_id,
         detail.delivery,
     )
@@ -251,10 +262,13 @@ def _make_resume(version: int, time_ns: int, detail: Detail) -> Event:
 
 def _fill_sleep(message: event_pb2.Event, event: events.Sleep) -> None:
     set_ns(message.sleep_event.wake_time, event.wake_ns)
+    message.sleep_event.explicit_wake = event.explicit_wake
 
 
 def _make_sleep(version: int, time_ns: int, detail: Detail) -> Event:
-    return events.Sleep(version, time_ns, get_ns(detail.wake_time))
+    return events.Sleep(
+        version, time_ns, get_ns(detail.wake_time), detail.explicit_wake
+    )
 
 
 def _fill_time_now(message: event_pb2.Event, event: events.TimeNow) -> None:
@@ -285,10 +299,19 @@ def _fill_signal(message: event_pb2.Event, event: events.Signal) -> None:
     detail = message.signal_event
     detail.signal_id = event.signal_id
     fill_result(detail, event.result)
+    detail.name = event.name
+    detail.request_id = event.request_id
 
 
 def _make_signal(version: int, time_ns: int, detail: Detail) -> Event:
-    return events.Signal(version, time_ns, detail.signal_id, _make_result(detail))
+    return events.Signal(
+        version,
+        time_ns,
+        detail.signal_id,
+        _make_result(detail),
+        detail.name,
+        detail.request_id,
+    )
 
 
 def _fill_wake(message: event_pb2.Event, event: events.Wake) -> None:
@@ -297,6 +320,57 @@ def _fill_wake(message: event_pb2.Event, event: events.Wake) -> None:
 
 def _make_wake(version: int, time_ns: int, detail: Detail) -> Event:
     return events.Wake(version, time_ns, detail.sleep_version)
+
+
+def _fill_wait(message: event_pb2.Event, event: events.Wait) -> None:
+    detail = message.wait_event
+    detail.name = event.name
+    if event.expire_ns is not None:
+        set_ns(detail.expire_time, event.expire_ns)
+
+
+def _make_wait(version: int, time_ns: int, detail: Detail) -> Event:
+    expire_ns = _ns_if_set(detail, "expire_time")
+    return events.Wait(version, time_ns, detail.name, expire_ns)
+
+
+def _fill_cancel(message: event_pb2.Event, event: events.Cancel) -> None:
+    # Not only assigned: an empty reason must leave a detail, too.
+    message.cancel_event.SetInParent()
+    message.cancel_event.reason = event.reason
+
+
+def _make_cancel(version: int, time_ns: int, detail: Detail) -> Event:
+    return events.Cancel(version, time_ns, detail.reason)
+
+
+def _fill_drop(message: event_pb2.Event, event: events.Drop) -> None:
+    message.drop_event.SetInParent()
+    message.drop_event.dropped_versions.extend(event.dropped_versions)
+
+
+def _make_drop(version: int, time_ns: int, detail: Detail) -> Event:
+    return events.Drop(version, time_ns, tuple(detail.dropped_versions))
+
+
+def _fill_status(message: event_pb2.Event, event: events.Status) -> None:
+    message.status_event.status.json = event.status
+
+
+def _make_status(version: int, time_ns: int, detail: Detail) -> Event:
+    return events.Status(version, time_ns, detail.status.json or "null")
+
+
+def _fill_restart(message: event_pb2.Event, event: events.Restart) -> None:
+    message.restart_event.input.json = event.input
+
+
+def _make_restart(version: int, time_ns: int, detail: Detail) -> Event:
+    return events.Restart(version, time_ns, detail.input.json or "null")
+
+
+def _ns_if_set(detail: Detail, field: str) -> int | None:
+    return get_ns(getattr(detail, field)) if detail.HasField(field) else None
 
 
 _FILLS: dict[type[Event], tuple[Any, Callable[[event_pb2.Event, Any], None]]] = {
@@ -311,6 +385,11 @@ _FILLS: dict[type[Event], tuple[Any, Callable[[event_pb2.Event, Any], None]]] = 
     events.Finish: (event_pb2.EVENT_TYPE_FINISH, _fill_finish),
     events.Signal: (event_pb2.EVENT_TYPE_SIGNAL, _fill_signal),
     events.Wake: (event_pb2.EVENT_TYPE_WAKE, _fill_wake),
+    events.Wait: (event_pb2.EVENT_TYPE_WAIT, _fill_wait),
+    events.Cancel: (event_pb2.EVENT_TYPE_CANCEL, _fill_cancel),
+    events.Drop: (event_pb2.EVENT_TYPE_DROP, _fill_drop),
+    events.Status: (event_pb2.EVENT_TYPE_STATUS, _fill_status),
+    events.Restart: (event_pb2.EVENT_TYPE_RESTART, _fill_restart),
 }
 _TYPE_NUMBERS = frozenset(int(number) for number, _ in _FILLS.values())
 _MAKES: dict[str, Callable[[int, int, Detail], Event]] = {
@@ -325,6 +404,11 @@ _MAKES: dict[str, Callable[[int, int, Detail], Event]] = {
     "finish_event": _make_finish,
     "signal_event": _make_signal,
     "wake_event": _make_wake,
+    "wait_event": _make_wait,
+    "cancel_event": _make_cancel,
+    "drop_event": _make_drop,
+    "status_event": _make_status,
+    "restart_event": _make_restart,
 }
 
 
@@ -343,7 +427,7 @@ def fill_spec(message: worker_service_pb2.FunctionSpec, spec: FunctionSpec) -> N
     message.output_schema = spec.output_schema
 
 
-def _fill_policy(message: worker_service_pb2.RetryPolicy, policy: RetryPolicy) -> None:
+def _fill_policy(message: retry_pb2.RetryPolicy, policy: RetryPolicy) -> None:
     set_ns(message.initial_interval, policy.initial_ns)
     message.backoff_coefficient = policy.coefficient
     if policy.max_ns is not None:
@@ -366,7 +450,7 @@ def _make_spec(message: worker_service_pb2.FunctionSpec) -> FunctionSpec:
     )
 
 
-def _make_policy(message: worker_service_pb2.RetryPolicy) -> RetryPolicy:
+def _make_policy(message: retry_pb2.RetryPolicy) -> RetryPolicy:
     longest = message.max_interval
     return RetryPolicy(
         get_ns(message.initial_interval),

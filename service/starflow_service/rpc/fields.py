@@ -11,7 +11,7 @@ from math import isfinite
 
 from google.protobuf.duration_pb2 import Duration
 
-from starflow.v1 import failure_pb2, worker_service_pb2
+from starflow.v1 import failure_pb2, retry_pb2, worker_service_pb2
 from starflow_service.engine.events import Failure, FailureKind, Retryability
 from starflow_service.rpc.times import NS, get_ns
 from starflow_service.runtime.errors import FieldInvalidError, TooLargeError
@@ -212,7 +212,7 @@ def _spec(field: str, message: worker_service_pb2.FunctionSpec) -> FunctionSpec:
     )
 
 
-def _policy(field: str, message: worker_service_pb2.RetryPolicy) -> RetryPolicy:
+def _policy(field: str, message: retry_pb2.RetryPolicy) -> RetryPolicy:
     coefficient = message.backoff_coefficient or 2.0
     if not (isfinite(coefficient) and 1 <= coefficient <= 1000):
         raise FieldInvalidError(f"{field}.backoff_coefficient", "must be 1 to 1000")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-from starflow_service.engine.events import Failure, Result
+from starflow_service.engine.events import Failure, Result, RetryPolicy
 from starflow_service.starlark.diagnostics import Diagnostic
 
 NS = 1_000_000_000  # nanoseconds in a second
@@ -118,18 +118,6 @@ class Disposition(IntEnum):
     RESUMED = 1
     KEPT = 2
     DUPLICATE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When a failed attempt is followed by another."""
-
-    initial_ns: int = NS
-    coefficient: float = 2.0
-    # None: 100 times the initial interval.
-    max_ns: int | None = None
-    max_attempts: int = 3
-    non_retryable_codes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,42 +22,54 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from starflow.v1 import failure_pb2 as starflow_dot_v1_dot_failure__pb2
 from starflow.v1 import payload_pb2 as starflow_dot_v1_dot_payload__pb2
+from starflow.v1 import retry_pb2 as starflow_dot_v1_dot_retry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17starflow/v1/event.proto\x12\x0bstarflow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19starflow/v1/failure.proto\x1a\x19starflow/v1/payload.proto\"\x90\x05\n\x05\x45vent\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x04type\x18\x03 \x01(\x0e\x32\x16.starflow.v1.EventType\x12.\n\x0bstart_event\x18\x04 \x01(\x0b\x32\x17.starflow.v1.StartEventH\x00\x12,\n\ncall_event\x18\x05 \x01(\x0b\x32\x16.starflow.v1.CallEventH\x00\x12\x30\n\x0creturn_event\x18\x06 \x01(\x0b\x32\x18.starflow.v1.ReturnEventH\x00\x12.\n\x0byield_event\x18\x07 \x01(\x0b\x32\x17.starflow.v1.YieldEventH\x00\x12\x30\n\x0cresume_event\x18\x08 \x01(\x0b\x32\x18.starflow.v1.ResumeEventH\x00\x12.\n\x0bsleep_event\x18\t \x01(\x0b\x32\x17.starflow.v1.SleepEventH\x00\x12\x33\n\x0etime_now_event\x18\n \x01(\x0b\x32\x19.starflow.v1.TimeNowEventH\x00\x12\x33\n\x0erand_int_event\x18\x0b \x01(\x0b\x32\x19.starflow.v1.RandIntEventH\x00\x12\x30\n\x0c\x66inish_event\x18\x0c \x01(\x0b\x32\x18.starflow.v1.FinishEventH\x00\x12\x30\n\x0csignal_event\x18\r \x01(\x0b\x32\x18.starflow.v1.SignalEventH\x00\x12,\n\nwake_event\x18\x0e \x01(\x0b\x32\x16.starflow.v1.WakeEventH\x00\x42\x08\n\x06\x64\x65tail\"`\n\nStartEvent\x12\x13\n\x0bscript_hash\x18\x01 \x01(\t\x12#\n\x05input\x18\x02 \x01(\x0b\x32\x14.starflow.v1.Payload\x12\x18\n\x10language_version\x18\x03 \x01(\x05\"U\n\tCallEvent\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12#\n\x05input\x18\x02 \x01(\x0b\x32\x14.starflow.v1.Payload\x12\x11\n\tsignal_id\x18\x03 \x01(\t\"\xb5\x01\n\x0bReturnEvent\x12&\n\x06output\x18\x01 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x11\n\tworker_id\x18\x04 \x01(\t\x12\x14\n\x0c\x63\x61ll_version\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65livery\x18\x06 \x01(\tB\x08\n\x06result\"\x8b\x01\n\nYieldEvent\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61ll_version\x18\x04 \x01(\x05\x12\x10\n\x08\x64\x65livery\x18\x05 \x01(\t\x12\x11\n\tworker_id\x18\x06 \x01(\t\"\x91\x01\n\x0bResumeEvent\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12&\n\x06output\x18\x02 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12\x14\n\x0c\x63\x61ll_version\x18\x04 \x01(\x05\x42\x08\n\x06result\";\n\nSleepEvent\x12-\n\twake_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"9\n\x0cTimeNowEvent\x12)\n\x05value\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\x0cRandIntEvent\x12\r\n\x05value\x18\x01 \x01(\x03\"h\n\x0b\x46inishEvent\x12&\n\x06output\x18\x01 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x42\x08\n\x06result\"{\n\x0bSignalEvent\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12&\n\x06output\x18\x02 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x42\x08\n\x06result\"\"\n\tWakeEvent\x12\x15\n\rsleep_version\x18\x01 \x01(\x05*\xa1\x02\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_START\x10\x01\x12\x13\n\x0f\x45VENT_TYPE_CALL\x10\x02\x12\x15\n\x11\x45VENT_TYPE_RETURN\x10\x03\x12\x14\n\x10\x45VENT_TYPE_YIELD\x10\x04\x12\x15\n\x11\x45VENT_TYPE_RESUME\x10\x05\x12\x14\n\x10\x45VENT_TYPE_SLEEP\x10\x06\x12\x17\n\x13\x45VENT_TYPE_TIME_NOW\x10\x07\x12\x17\n\x13\x45VENT_TYPE_RAND_INT\x10\x08\x12\x15\n\x11\x45VENT_TYPE_FINISH\x10\t\x12\x15\n\x11\x45VENT_TYPE_SIGNAL\x10\n\x12\x13\n\x0f\x45VENT_TYPE_WAKE\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17starflow/v1/event.proto\x12\x0bstarflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19starflow/v1/failure.proto\x1a\x19starflow/v1/payload.proto\x1a\x17starflow/v1/retry.proto\"\x84\x07\n\x05\x45vent\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x04type\x18\x03 \x01(\x0e\x32\x16.starflow.v1.EventType\x12.\n\x0bstart_event\x18\x04 \x01(\x0b\x32\x17.starflow.v1.StartEventH\x00\x12,\n\ncall_event\x18\x05 \x01(\x0b\x32\x16.starflow.v1.CallEventH\x00\x12\x30\n\x0creturn_event\x18\x06 \x01(\x0b\x32\x18.starflow.v1.ReturnEventH\x00\x12.\n\x0byield_event\x18\x07 \x01(\x0b\x32\x17.starflow.v1.YieldEventH\x00\x12\x30\n\x0cresume_event\x18\x08 \x01(\x0b\x32\x18.starflow.v1.ResumeEventH\x00\x12.\n\x0bsleep_event\x18\t \x01(\x0b\x32\x17.starflow.v1.SleepEventH\x00\x12\x33\n\x0etime_now_event\x18\n \x01(\x0b\x32\x19.starflow.v1.TimeNowEventH\x00\x12\x33\n\x0erand_int_event\x18\x0b \x01(\x0b\x32\x19.starflow.v1.RandIntEventH\x00\x12\x30\n\x0c\x66inish_event\x18\x0c \x01(\x0b\x32\x18.starflow.v1.FinishEventH\x00\x12\x30\n\x0csignal_event\x18\r \x01(\x0b\x32\x18.starflow.v1.SignalEventH\x00\x12,\n\nwake_event\x18\x0e \x01(\x0b\x32\x16.starflow.v1.WakeEventH\x00\x12,\n\nwait_event\x18\x0f \x01(\x0b\x32\x16.starflow.v1.WaitEventH\x00\x12\x30\n\x0c\x63\x61ncel_event\x18\x10 \x01(\x0b\x32\x18.starflow.v1.CancelEventH\x00\x12,\n\ndrop_event\x18\x11 \x01(\x0b\x32\x16.starflow.v1.DropEventH\x00\x12\x30\n\x0cstatus_event\x18\x12 \x01(\x0b\x32\x18.starflow.v1.StatusEventH\x00\x12\x32\n\rrestart_event\x18\x13 \x01(\x0b\x32\x19.starflow.v1.RestartEventH\x00\x42\x08\n\x06\x64\x65tail\"n\n\nStartEvent\x12\x13\n\x0bscript_hash\x18\x01 \x01(\t\x12#\n\x05input\x18\x02 \x01(\x0b\x32\x14.starflow.v1.Payload\x12\x18\n\x10language_version\x18\x03 \x01(\x05\x12\x0c\n\x04seed\x18\x04 \x01(\t\"\xea\x01\n\tCallEvent\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12#\n\x05input\x18\x02 \x01(\x0b\x32\x14.starflow.v1.Payload\x12\x11\n\tsignal_id\x18\x03 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0f\x61ttempt_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0cretry_policy\x18\x06 \x01(\x0b\x32\x18.starflow.v1.RetryPolicy\"\xb5\x01\n\x0bReturnEvent\x12&\n\x06output\x18\x01 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x11\n\tworker_id\x18\x04 \x01(\t\x12\x14\n\x0c\x63\x61ll_version\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65livery\x18\x06 \x01(\tB\x08\n\x06result\"\x8b\x01\n\nYieldEvent\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61ll_version\x18\x04 \x01(\x05\x12\x10\n\x08\x64\x65livery\x18\x05 \x01(\t\x12\x11\n\tworker_id\x18\x06 \x01(\t\"\x91\x01\n\x0bResumeEvent\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12&\n\x06output\x18\x02 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12\x14\n\x0c\x63\x61ll_version\x18\x04 \x01(\x05\x42\x08\n\x06result\"R\n\nSleepEvent\x12-\n\twake_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rexplicit_wake\x18\x02 \x01(\x08\"9\n\x0cTimeNowEvent\x12)\n\x05value\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\x0cRandIntEvent\x12\r\n\x05value\x18\x01 \x01(\x03\"h\n\x0b\x46inishEvent\x12&\n\x06output\x18\x01 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x42\x08\n\x06result\"\x9d\x01\n\x0bSignalEvent\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12&\n\x06output\x18\x02 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x08\n\x06result\"\"\n\tWakeEvent\x12\x15\n\rsleep_version\x18\x01 \x01(\x05\"J\n\tWaitEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1d\n\x0b\x43\x61ncelEvent\x12\x0e\n\x06reason\x18\x01 \x01(\t\"%\n\tDropEvent\x12\x18\n\x10\x64ropped_versions\x18\x01 \x03(\x05\"3\n\x0bStatusEvent\x12$\n\x06status\x18\x01 \x01(\x0b\x32\x14.starflow.v1.Payload\"3\n\x0cRestartEvent\x12#\n\x05input\x18\x01 \x01(\x0b\x32\x14.starflow.v1.Payload*\x91\x03\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_START\x10\x01\x12\x13\n\x0f\x45VENT_TYPE_CALL\x10\x02\x12\x15\n\x11\x45VENT_TYPE_RETURN\x10\x03\x12\x14\n\x10\x45VENT_TYPE_YIELD\x10\x04\x12\x15\n\x11\x45VENT_TYPE_RESUME\x10\x05\x12\x14\n\x10\x45VENT_TYPE_SLEEP\x10\x06\x12\x17\n\x13\x45VENT_TYPE_TIME_NOW\x10\x07\x12\x17\n\x13\x45VENT_TYPE_RAND_INT\x10\x08\x12\x15\n\x11\x45VENT_TYPE_FINISH\x10\t\x12\x15\n\x11\x45VENT_TYPE_SIGNAL\x10\n\x12\x13\n\x0f\x45VENT_TYPE_WAKE\x10\x0b\x12\x13\n\x0f\x45VENT_TYPE_WAIT\x10\x0c\x12\x15\n\x11\x45VENT_TYPE_CANCEL\x10\r\x12\x13\n\x0f\x45VENT_TYPE_DROP\x10\x0e\x12\x15\n\x11\x45VENT_TYPE_STATUS\x10\x0f\x12\x16\n\x12\x45VENT_TYPE_RESTART\x10\x10\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'starflow.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTTYPE']._serialized_start=1864
-  _globals['_EVENTTYPE']._serialized_end=2153
-  _globals['_EVENT']._serialized_start=128
-  _globals['_EVENT']._serialized_end=784
-  _globals['_STARTEVENT']._serialized_start=786
-  _globals['_STARTEVENT']._serialized_end=882
-  _globals['_CALLEVENT']._serialized_start=884
-  _globals['_CALLEVENT']._serialized_end=969
-  _globals['_RETURNEVENT']._serialized_start=972
-  _globals['_RETURNEVENT']._serialized_end=1153
-  _globals['_YIELDEVENT']._serialized_start=1156
-  _globals['_YIELDEVENT']._serialized_end=1295
-  _globals['_RESUMEEVENT']._serialized_start=1298
-  _globals['_RESUMEEVENT']._serialized_end=1443
-  _globals['_SLEEPEVENT']._serialized_start=1445
-  _globals['_SLEEPEVENT']._serialized_end=1504
-  _globals['_TIMENOWEVENT']._serialized_start=1506
-  _globals['_TIMENOWEVENT']._serialized_end=1563
-  _globals['_RANDINTEVENT']._serialized_start=1565
-  _globals['_RANDINTEVENT']._serialized_end=1594
-  _globals['_FINISHEVENT']._serialized_start=1596
-  _globals['_FINISHEVENT']._serialized_end=1700
-  _globals['_SIGNALEVENT']._serialized_start=1702
-  _globals['_SIGNALEVENT']._serialized_end=1825
-  _globals['_WAKEEVENT']._serialized_start=1827
-  _globals['_WAKEEVENT']._serialized_end=1861
+  _globals['_EVENTTYPE']._serialized_start=2639
+  _globals['_EVENTTYPE']._serialized_end=3040
+  _globals['_EVENT']._serialized_start=185
+  _globals['_EVENT']._serialized_end=1085
+  _globals['_STARTEVENT']._serialized_start=1087
+  _globals['_STARTEVENT']._serialized_end=1197
+  _globals['_CALLEVENT']._serialized_start=1200
+  _globals['_CALLEVENT']._serialized_end=1434
+  _globals['_RETURNEVENT']._serialized_start=1437
+  _globals['_RETURNEVENT']._serialized_end=1618
+  _globals['_YIELDEVENT']._serialized_start=1621
+  _globals['_YIELDEVENT']._serialized_end=1760
+  _globals['_RESUMEEVENT']._serialized_start=1763
+  _globals['_RESUMEEVENT']._serialized_end=1908
+  _globals['_SLEEPEVENT']._serialized_start=1910
+  _globals['_SLEEPEVENT']._serialized_end=1992
+  _globals['_TIMENOWEVENT']._serialized_start=1994
+  _globals['_TIMENOWEVENT']._serialized_end=2051
+  _globals['_RANDINTEVENT']._serialized_start=2053
+  _globals['_RANDINTEVENT']._serialized_end=2082
+  _globals['_FINISHEVENT']._serialized_start=2084
+  _globals['_FINISHEVENT']._serialized_end=2188
+  _globals['_SIGNALEVENT']._serialized_start=2191
+  _globals['_SIGNALEVENT']._serialized_end=2348
+  _globals['_WAKEEVENT']._serialized_start=2350
+  _globals['_WAKEEVENT']._serialized_end=2384
+  _globals['_WAITEVENT']._serialized_start=2386
+  _globals['_WAITEVENT']._serialized_end=2460
+  _globals['_CANCELEVENT']._serialized_start=2462
+  _globals['_CANCELEVENT']._serialized_end=2491
+  _globals['_DROPEVENT']._serialized_start=2493
+  _globals['_DROPEVENT']._serialized_end=2530
+  _globals['_STATUSEVENT']._serialized_start=2532
+  _globals['_STATUSEVENT']._serialized_end=2583
+  _globals['_RESTARTEVENT']._serialized_start=2585
+  _globals['_RESTARTEVENT']._serialized_end=2636
 # @@protoc_insertion_point(module_scope)

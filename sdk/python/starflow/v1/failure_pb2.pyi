@@ -12,6 +12,7 @@ class FailureKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAILURE_KIND_UNSPECIFIED: _ClassVar[FailureKind]
     FAILURE_KIND_APPLICATION: _ClassVar[FailureKind]
     FAILURE_KIND_TIMEOUT: _ClassVar[FailureKind]
+    FAILURE_KIND_CANCELLED: _ClassVar[FailureKind]
     FAILURE_KIND_WORKER_LOST: _ClassVar[FailureKind]
     FAILURE_KIND_SCRIPT: _ClassVar[FailureKind]
     FAILURE_KIND_INTERNAL: _ClassVar[FailureKind]
@@ -45,6 +46,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 FAILURE_KIND_UNSPECIFIED: FailureKind
 FAILURE_KIND_APPLICATION: FailureKind
 FAILURE_KIND_TIMEOUT: FailureKind
+FAILURE_KIND_CANCELLED: FailureKind
 FAILURE_KIND_WORKER_LOST: FailureKind
 FAILURE_KIND_SCRIPT: FailureKind
 FAILURE_KIND_INTERNAL: FailureKind

@@ -26,9 +26,10 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from starflow.v1 import failure_pb2 as starflow_dot_v1_dot_failure__pb2
 from starflow.v1 import payload_pb2 as starflow_dot_v1_dot_payload__pb2
+from starflow.v1 import retry_pb2 as starflow_dot_v1_dot_retry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n starflow/v1/worker_service.proto\x12\x0bstarflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19starflow/v1/failure.proto\x1a\x19starflow/v1/payload.proto\"\xbb\x01\n\nWorkerInfo\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0b\n\x03sdk\x18\x02 \x01(\t\x12\x10\n\x08\x62uild_id\x18\x03 \x01(\t\x12\x33\n\x06labels\x18\x04 \x03(\x0b\x32#.starflow.v1.WorkerInfo.LabelsEntry\x12\x17\n\x0fmax_concurrency\x18\x05 \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc3\x01\n\x0bRetryPolicy\x12\x33\n\x10initial_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13\x62\x61\x63koff_coefficient\x18\x02 \x01(\x01\x12/\n\x0cmax_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmax_attempts\x18\x04 \x01(\x05\x12\x1b\n\x13non_retryable_codes\x18\x05 \x03(\t\"\xc2\x01\n\x0c\x46unctionSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12.\n\x0cretry_policy\x18\x03 \x01(\x0b\x32\x18.starflow.v1.RetryPolicy\x12\x32\n\x0f\x61ttempt_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cinput_schema\x18\x06 \x01(\t\x12\x15\n\routput_schema\x18\x07 \x01(\t\"\x83\x01\n\x17RegisterFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x06worker\x18\x02 \x01(\x0b\x32\x17.starflow.v1.WorkerInfo\x12,\n\tfunctions\x18\x03 \x03(\x0b\x32\x19.starflow.v1.FunctionSpec\"\x97\x01\n\x18RegisterFunctionResponse\x12\x35\n\x12heartbeat_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12replaced_functions\x18\x03 \x03(\t\"\x93\x01\n\x0bPollRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12\x0f\n\x07poll_id\x18\x03 \x01(\t\x12\x11\n\tfunctions\x18\x04 \x03(\t\x12\x11\n\tmax_tasks\x18\x05 \x01(\x05\x12\'\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x0cPollResponse\x12 \n\x05tasks\x18\x01 \x03(\x0b\x32\x11.starflow.v1.Task\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\"\x92\x03\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\ntask_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x14\n\x0c\x63\x61ll_version\x18\x04 \x01(\x05\x12\x10\n\x08\x66unction\x18\x05 \x01(\t\x12#\n\x05input\x18\x06 \x01(\x0b\x32\x14.starflow.v1.Payload\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12(\n\x05lease\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x61ttempt_timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tsignal_id\x18\n \x01(\t\x12+\n\rlast_progress\x18\x0b \x01(\x0b\x32\x14.starflow.v1.Payload\x12*\n\x0clast_failure\x18\x0c \x01(\x0b\x32\x14.starflow.v1.Failure\x12-\n\tcall_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x05Yield\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x19\n\x07Release\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xd4\x01\n\nTaskResult\x12\x12\n\ntask_token\x18\x01 \x01(\t\x12&\n\x06output\x18\x02 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12-\n\x0fwait_for_signal\x18\x04 \x01(\x0b\x32\x12.starflow.v1.YieldH\x00\x12\'\n\x07release\x18\x05 \x01(\x0b\x32\x14.starflow.v1.ReleaseH\x00\x42\t\n\x07outcome\"f\n\x14\x43ompleteTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12(\n\x07results\x18\x03 \x03(\x0b\x32\x17.starflow.v1.TaskResult\"z\n\nCompletion\x12\x12\n\ntask_token\x18\x01 \x01(\t\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x1d.starflow.v1.CompletionStatus\x12)\n\trejection\x18\x03 \x01(\x0b\x32\x16.starflow.v1.Rejection\":\n\tRejection\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"E\n\x15\x43ompleteTasksResponse\x12,\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32\x17.starflow.v1.Completion\"K\n\rTaskHeartbeat\x12\x12\n\ntask_token\x18\x01 \x01(\t\x12&\n\x08progress\x18\x02 \x01(\x0b\x32\x14.starflow.v1.Payload\"\x8c\x01\n\x10HeartbeatRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12)\n\x05tasks\x18\x03 \x03(\x0b\x32\x1a.starflow.v1.TaskHeartbeat\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\\\n\rTaskDirective\x12\x12\n\ntask_token\x18\x01 \x01(\t\x12\'\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x17.starflow.v1.TaskAction\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x7f\n\x11HeartbeatResponse\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\ndirectives\x18\x02 \x03(\x0b\x32\x1a.starflow.v1.TaskDirective\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08*\x93\x01\n\x10\x43ompletionStatus\x12!\n\x1d\x43OMPLETION_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43OMPLETION_STATUS_APPLIED\x10\x01\x12\x1d\n\x19\x43OMPLETION_STATUS_IGNORED\x10\x02\x12\x1e\n\x1a\x43OMPLETION_STATUS_REJECTED\x10\x03*B\n\nTaskAction\x12\x1b\n\x17TASK_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_ACTION_ABANDON\x10\x02\x32\xd1\x02\n\rWorkerService\x12_\n\x10RegisterFunction\x12$.starflow.v1.RegisterFunctionRequest\x1a%.starflow.v1.RegisterFunctionResponse\x12;\n\x04Poll\x12\x18.starflow.v1.PollRequest\x1a\x19.starflow.v1.PollResponse\x12V\n\rCompleteTasks\x12!.starflow.v1.CompleteTasksRequest\x1a\".starflow.v1.CompleteTasksResponse\x12J\n\tHeartbeat\x12\x1d.starflow.v1.HeartbeatRequest\x1a\x1e.starflow.v1.HeartbeatResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n starflow/v1/worker_service.proto\x12\x0bstarflow.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19starflow/v1/failure.proto\x1a\x19starflow/v1/payload.proto\x1a\x17starflow/v1/retry.proto\"\xbb\x01\n\nWorkerInfo\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0b\n\x03sdk\x18\x02 \x01(\t\x12\x10\n\x08\x62uild_id\x18\x03 \x01(\t\x12\x33\n\x06labels\x18\x04 \x03(\x0b\x32#.starflow.v1.WorkerInfo.LabelsEntry\x12\x17\n\x0fmax_concurrency\x18\x05 \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc2\x01\n\x0c\x46unctionSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12.\n\x0cretry_policy\x18\x03 \x01(\x0b\x32\x18.starflow.v1.RetryPolicy\x12\x32\n\x0f\x61ttempt_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cinput_schema\x18\x06 \x01(\t\x12\x15\n\routput_schema\x18\x07 \x01(\t\"\x83\x01\n\x17RegisterFunctionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\'\n\x06worker\x18\x02 \x01(\x0b\x32\x17.starflow.v1.WorkerInfo\x12,\n\tfunctions\x18\x03 \x03(\x0b\x32\x19.starflow.v1.FunctionSpec\"\x97\x01\n\x18RegisterFunctionResponse\x12\x35\n\x12heartbeat_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12replaced_functions\x18\x03 \x03(\t\"\x93\x01\n\x0bPollRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12\x0f\n\x07poll_id\x18\x03 \x01(\t\x12\x11\n\tfunctions\x18\x04 \x03(\t\x12\x11\n\tmax_tasks\x18\x05 \x01(\x05\x12\'\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x0cPollResponse\x12 \n\x05tasks\x18\x01 \x03(\x0b\x32\x11.starflow.v1.Task\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\"\x92\x03\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\ntask_token\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x14\n\x0c\x63\x61ll_version\x18\x04 \x01(\x05\x12\x10\n\x08\x66unction\x18\x05 \x01(\t\x12#\n\x05input\x18\x06 \x01(\x0b\x32\x14.starflow.v1.Payload\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12(\n\x05lease\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x61ttempt_timeout\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tsignal_id\x18\n \x01(\t\x12+\n\rlast_progress\x18\x0b \x01(\x0b\x32\x14.starflow.v1.Payload\x12*\n\x0clast_failure\x18\x0c \x01(\x0b\x32\x14.starflow.v1.Failure\x12-\n\tcall_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x05Yield\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x19\n\x07Release\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xd4\x01\n\nTaskResult\x12\x12\n\ntask_token\x18\x01 \x01(\t\x12&\n\x06output\x18\x02 \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12-\n\x0fwait_for_signal\x18\x04 \x01(\x0b\x32\x12.starflow.v1.YieldH\x00\x12\'\n\x07release\x18\x05 \x01(\x0b\x32\x14.starflow.v1.ReleaseH\x00\x42\t\n\x07outcome\"f\n\x14\x43ompleteTasksRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12(\n\x07results\x18\x03 \x03(\x0b\x32\x17.starflow.v1.TaskResult\"z\n\nCompletion\x12\x12\n\ntask_token\x18\x01 \x01(\t\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x1d.starflow.v1.CompletionStatus\x12)\n\trejection\x18\x03 \x01(\x0b\x32\x16.starflow.v1.Rejection\":\n\tRejection\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"E\n\x15\x43ompleteTasksResponse\x12,\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32\x17.starflow.v1.Completion\"K\n\rTaskHeartbeat\x12\x12\n\ntask_token\x18\x01 \x01(\t\x12&\n\x08progress\x18\x02 \x01(\x0b\x32\x14.starflow.v1.Payload\"\x8c\x01\n\x10HeartbeatRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12)\n\x05tasks\x18\x03 \x03(\x0b\x32\x1a.starflow.v1.TaskHeartbeat\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\\\n\rTaskDirective\x12\x12\n\ntask_token\x18\x01 \x01(\t\x12\'\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x17.starflow.v1.TaskAction\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x7f\n\x11HeartbeatResponse\x12(\n\x05lease\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\ndirectives\x18\x02 \x03(\x0b\x32\x1a.starflow.v1.TaskDirective\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08*\x93\x01\n\x10\x43ompletionStatus\x12!\n\x1d\x43OMPLETION_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43OMPLETION_STATUS_APPLIED\x10\x01\x12\x1d\n\x19\x43OMPLETION_STATUS_IGNORED\x10\x02\x12\x1e\n\x1a\x43OMPLETION_STATUS_REJECTED\x10\x03*B\n\nTaskAction\x12\x1b\n\x17TASK_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_ACTION_ABANDON\x10\x02\x32\xd1\x02\n\rWorkerService\x12_\n\x10RegisterFunction\x12$.starflow.v1.RegisterFunctionRequest\x1a%.starflow.v1.RegisterFunctionResponse\x12;\n\x04Poll\x12\x18.starflow.v1.PollRequest\x1a\x19.starflow.v1.PollResponse\x12V\n\rCompleteTasks\x12!.starflow.v1.CompleteTasksRequest\x1a\".starflow.v1.CompleteTasksResponse\x12J\n\tHeartbeat\x12\x1d.starflow.v1.HeartbeatRequest\x1a\x1e.starflow.v1.HeartbeatResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,50 +38,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WORKERINFO_LABELSENTRY']._loaded_options = None
   _globals['_WORKERINFO_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_COMPLETIONSTATUS']._serialized_start=2762
-  _globals['_COMPLETIONSTATUS']._serialized_end=2909
-  _globals['_TASKACTION']._serialized_start=2911
-  _globals['_TASKACTION']._serialized_end=2977
-  _globals['_WORKERINFO']._serialized_start=169
-  _globals['_WORKERINFO']._serialized_end=356
-  _globals['_WORKERINFO_LABELSENTRY']._serialized_start=311
-  _globals['_WORKERINFO_LABELSENTRY']._serialized_end=356
-  _globals['_RETRYPOLICY']._serialized_start=359
-  _globals['_RETRYPOLICY']._serialized_end=554
-  _globals['_FUNCTIONSPEC']._serialized_start=557
-  _globals['_FUNCTIONSPEC']._serialized_end=751
-  _globals['_REGISTERFUNCTIONREQUEST']._serialized_start=754
-  _globals['_REGISTERFUNCTIONREQUEST']._serialized_end=885
-  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_start=888
-  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_end=1039
-  _globals['_POLLREQUEST']._serialized_start=1042
-  _globals['_POLLREQUEST']._serialized_end=1189
-  _globals['_POLLRESPONSE']._serialized_start=1191
-  _globals['_POLLRESPONSE']._serialized_end=1257
-  _globals['_TASK']._serialized_start=1260
-  _globals['_TASK']._serialized_end=1662
-  _globals['_YIELD']._serialized_start=1664
-  _globals['_YIELD']._serialized_end=1715
-  _globals['_RELEASE']._serialized_start=1717
-  _globals['_RELEASE']._serialized_end=1742
-  _globals['_TASKRESULT']._serialized_start=1745
-  _globals['_TASKRESULT']._serialized_end=1957
-  _globals['_COMPLETETASKSREQUEST']._serialized_start=1959
-  _globals['_COMPLETETASKSREQUEST']._serialized_end=2061
-  _globals['_COMPLETION']._serialized_start=2063
-  _globals['_COMPLETION']._serialized_end=2185
-  _globals['_REJECTION']._serialized_start=2187
-  _globals['_REJECTION']._serialized_end=2245
-  _globals['_COMPLETETASKSRESPONSE']._serialized_start=2247
-  _globals['_COMPLETETASKSRESPONSE']._serialized_end=2316
-  _globals['_TASKHEARTBEAT']._serialized_start=2318
-  _globals['_TASKHEARTBEAT']._serialized_end=2393
-  _globals['_HEARTBEATREQUEST']._serialized_start=2396
-  _globals['_HEARTBEATREQUEST']._serialized_end=2536
-  _globals['_TASKDIRECTIVE']._serialized_start=2538
-  _globals['_TASKDIRECTIVE']._serialized_end=2630
-  _globals['_HEARTBEATRESPONSE']._serialized_start=2632
-  _globals['_HEARTBEATRESPONSE']._serialized_end=2759
-  _globals['_WORKERSERVICE']._serialized_start=2980
-  _globals['_WORKERSERVICE']._serialized_end=3317
+  _globals['_COMPLETIONSTATUS']._serialized_start=2589
+  _globals['_COMPLETIONSTATUS']._serialized_end=2736
+  _globals['_TASKACTION']._serialized_start=2738
+  _globals['_TASKACTION']._serialized_end=2804
+  _globals['_WORKERINFO']._serialized_start=194
+  _globals['_WORKERINFO']._serialized_end=381
+  _globals['_WORKERINFO_LABELSENTRY']._serialized_start=336
+  _globals['_WORKERINFO_LABELSENTRY']._serialized_end=381
+  _globals['_FUNCTIONSPEC']._serialized_start=384
+  _globals['_FUNCTIONSPEC']._serialized_end=578
+  _globals['_REGISTERFUNCTIONREQUEST']._serialized_start=581
+  _globals['_REGISTERFUNCTIONREQUEST']._serialized_end=712
+  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_start=715
+  _globals['_REGISTERFUNCTIONRESPONSE']._serialized_end=866
+  _globals['_POLLREQUEST']._serialized_start=869
+  _globals['_POLLREQUEST']._serialized_end=1016
+  _globals['_POLLRESPONSE']._serialized_start=1018
+  _globals['_POLLRESPONSE']._serialized_end=1084
+  _globals['_TASK']._serialized_start=1087
+  _globals['_TASK']._serialized_end=1489
+  _globals['_YIELD']._serialized_start=1491
+  _globals['_YIELD']._serialized_end=1542
+  _globals['_RELEASE']._serialized_start=1544
+  _globals['_RELEASE']._serialized_end=1569
+  _globals['_TASKRESULT']._serialized_start=1572
+  _globals['_TASKRESULT']._serialized_end=1784
+  _globals['_COMPLETETASKSREQUEST']._serialized_start=1786
+  _globals['_COMPLETETASKSREQUEST']._serialized_end=1888
+  _globals['_COMPLETION']._serialized_start=1890
+  _globals['_COMPLETION']._serialized_end=2012
+  _globals['_REJECTION']._serialized_start=2014
+  _globals['_REJECTION']._serialized_end=2072
+  _globals['_COMPLETETASKSRESPONSE']._serialized_start=2074
+  _globals['_COMPLETETASKSRESPONSE']._serialized_end=2143
+  _globals['_TASKHEARTBEAT']._serialized_start=2145
+  _globals['_TASKHEARTBEAT']._serialized_end=2220
+  _globals['_HEARTBEATREQUEST']._serialized_start=2223
+  _globals['_HEARTBEATREQUEST']._serialized_end=2363
+  _globals['_TASKDIRECTIVE']._serialized_start=2365
+  _globals['_TASKDIRECTIVE']._serialized_end=2457
+  _globals['_HEARTBEATRESPONSE']._serialized_start=2459
+  _globals['_HEARTBEATRESPONSE']._serialized_end=2586
+  _globals['_WORKERSERVICE']._serialized_start=2807
+  _globals['_WORKERSERVICE']._serialized_end=3144
 # @@protoc_insertion_point(module_scope)

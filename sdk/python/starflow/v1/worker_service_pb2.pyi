@@ -2,6 +2,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from starflow.v1 import failure_pb2 as _failure_pb2
 from starflow.v1 import payload_pb2 as _payload_pb2
+from starflow.v1 import retry_pb2 as _retry_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -49,20 +50,6 @@ class WorkerInfo(_message.Message):
     max_concurrency: int
     def __init__(self, worker_id: _Optional[str] = ..., sdk: _Optional[str] = ..., build_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., max_concurrency: _Optional[int] = ...) -> None: ...
 
-class RetryPolicy(_message.Message):
-    __slots__ = ("initial_interval", "backoff_coefficient", "max_interval", "max_attempts", "non_retryable_codes")
-    INITIAL_INTERVAL_FIELD_NUMBER: _ClassVar[int]
-    BACKOFF_COEFFICIENT_FIELD_NUMBER: _ClassVar[int]
-    MAX_INTERVAL_FIELD_NUMBER: _ClassVar[int]
-    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
-    NON_RETRYABLE_CODES_FIELD_NUMBER: _ClassVar[int]
-    initial_interval: _duration_pb2.Duration
-    backoff_coefficient: float
-    max_interval: _duration_pb2.Duration
-    max_attempts: int
-    non_retryable_codes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, initial_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., backoff_coefficient: _Optional[float] = ..., max_interval: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_attempts: _Optional[int] = ..., non_retryable_codes: _Optional[_Iterable[str]] = ...) -> None: ...
-
 class FunctionSpec(_message.Message):
     __slots__ = ("name", "description", "retry_policy", "attempt_timeout", "input_schema", "output_schema")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -73,11 +60,11 @@ class FunctionSpec(_message.Message):
     OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
-    retry_policy: RetryPolicy
+    retry_policy: _retry_pb2.RetryPolicy
     attempt_timeout: _duration_pb2.Duration
     input_schema: str
     output_schema: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., attempt_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., retry_policy: _Optional[_Union[_retry_pb2.RetryPolicy, _Mapping]] = ..., attempt_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ...) -> None: ...
 
 class RegisterFunctionRequest(_message.Message):
     __slots__ = ("namespace", "worker", "functions")
