@@ -1,6 +1,11 @@
 import pytest
 
-from starflow_service.engine.events import Failure, FailureKind, Retryability
+from starflow_service.engine.events import (
+    Failure,
+    FailureKind,
+    Retryability,
+    RetryPolicy,
+)
 from starflow_service.rpc.codec import ProtoCodec
 from starflow_service.runtime.attempts import (
     AttemptRecord,
@@ -8,7 +13,7 @@ from starflow_service.runtime.attempts import (
     encode_record,
     retry_delay_ns,
 )
-from starflow_service.runtime.types import NS, RetryPolicy
+from starflow_service.runtime.types import NS
 
 FAILURE = Failure("F", "m")
 

@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-from starflow_service.engine.events import Failure
-from starflow_service.runtime.types import RetryPolicy, RunState, YieldResult
+from starflow_service.engine.events import Failure, RetryPolicy
+from starflow_service.runtime.types import RunState, YieldResult
 from tests.engine import corpus
 from tests.runtime.harness import NS, shop, working
 

@@ -2,13 +2,12 @@ import asyncio
 
 import pytest
 
-from starflow_service.engine.events import Failure, Retryability
+from starflow_service.engine.events import Failure, Retryability, RetryPolicy
 from starflow_service.runtime.errors import WorkerNotRegisteredError
 from starflow_service.runtime.types import (
     CompletionStatus,
     PollRequest,
     ReleaseResult,
-    RetryPolicy,
     TaskBeat,
     TaskReport,
 )

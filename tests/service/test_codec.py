@@ -6,9 +6,14 @@ from hypothesis import strategies as st
 
 from starflow.v1 import event_pb2
 from starflow_service.engine import events
-from starflow_service.engine.events import Failure, FailureKind, Retryability
+from starflow_service.engine.events import (
+    Failure,
+    FailureKind,
+    Retryability,
+    RetryPolicy,
+)
 from starflow_service.rpc.codec import ProtoCodec
-from starflow_service.runtime.types import FunctionSpec, RetryPolicy
+from starflow_service.runtime.types import FunctionSpec
 
 codec = ProtoCodec()
 

@@ -7,10 +7,15 @@ from hypothesis import strategies as st
 
 from starflow.v1 import failure_pb2, retry_pb2
 from starflow.v1 import worker_service_pb2 as pb
-from starflow_service.engine.events import Failure, FailureKind, Retryability
+from starflow_service.engine.events import (
+    Failure,
+    FailureKind,
+    Retryability,
+    RetryPolicy,
+)
 from starflow_service.rpc import fields
 from starflow_service.runtime.errors import FieldInvalidError, TooLargeError
-from starflow_service.runtime.types import FunctionSpec, RetryPolicy, WorkerInfo
+from starflow_service.runtime.types import FunctionSpec, WorkerInfo
 
 # What people try when they try to break things.
 HOSTILE = [

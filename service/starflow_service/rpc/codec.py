@@ -18,9 +18,10 @@ from starflow_service.engine.events import (
     FailureKind,
     Result,
     Retryability,
+    RetryPolicy,
 )
 from starflow_service.rpc.times import NS, get_ns, set_ns
-from starflow_service.runtime.types import FunctionSpec, RetryPolicy
+from starflow_service.runtime.types import FunctionSpec
 
 # A number of a later release says nothing here; the failure itself still counts.
 _KINDS = {kind.value: kind for kind in FailureKind}

@@ -12,10 +12,15 @@ from math import isfinite
 from google.protobuf.duration_pb2 import Duration
 
 from starflow.v1 import failure_pb2, retry_pb2, worker_service_pb2
-from starflow_service.engine.events import Failure, FailureKind, Retryability
+from starflow_service.engine.events import (
+    Failure,
+    FailureKind,
+    Retryability,
+    RetryPolicy,
+)
 from starflow_service.rpc.times import NS, get_ns
 from starflow_service.runtime.errors import FieldInvalidError, TooLargeError
-from starflow_service.runtime.types import FunctionSpec, RetryPolicy, WorkerInfo
+from starflow_service.runtime.types import FunctionSpec, WorkerInfo
 
 DEFAULT_NAMESPACE = "default"
 

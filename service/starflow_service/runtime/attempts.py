@@ -9,9 +9,8 @@ import base64
 import json
 from dataclasses import dataclass
 
-from starflow_service.engine.events import Failure, Retryability
+from starflow_service.engine.events import Failure, Retryability, RetryPolicy
 from starflow_service.runtime.codec import Codec
-from starflow_service.runtime.types import RetryPolicy
 
 DEFAULT_POLICY = RetryPolicy()
 

@@ -7,9 +7,9 @@ and whoever has the log can make this again.
 import asyncio
 from dataclasses import dataclass, field
 
-from starflow_service.engine.events import Call
+from starflow_service.engine.events import Call, RetryPolicy
 from starflow_service.runtime.attempts import AttemptRecord
-from starflow_service.runtime.types import FunctionSpec, RetryPolicy, Task
+from starflow_service.runtime.types import FunctionSpec, Task
 
 
 @dataclass(slots=True, eq=False)
