@@ -2,15 +2,18 @@
 
 The nodes are the functions, and one more that stands for whatever a value could be:
 a call of something that is not known by name leads there, and from there to every
-function that is used as a value.  Attributes lead nowhere, for no value has a function
-of the script as an attribute.  A function outside every cycle needs no watching.
+function that is used as a value.  Methods lead nowhere, but other attributes do: the
+result of `flow.catch` may hold a function.  A function outside every cycle needs no
+watching.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TypeAlias, cast
 
 from starflow_service.starlark import syntax
+from starflow_service.starlark.access import METHODS
 from starflow_service.starlark.syntax import Def, Expr, Lambda, Stmt
+from starflow_service.starlark.values import Builtin, HostFunction
 from starflow_service.starlark.walk import children, expressions
 
 Function: TypeAlias = Def | Lambda
@@ -18,27 +21,34 @@ Edges: TypeAlias = dict[int, set[int]]
 # What stands for any value; no function's id is 0.
 ANYTHING = 0
 
-# The built-ins that call what they are given.
-CALLING_BACK = frozenset({"sorted", "min", "max"})
+# The built-ins that take a key function.
+KEYED = frozenset({"sorted", "min", "max"})
+# The module whose members call functions of the script.
+CALLING = "flow."
+# What these name is never a function of the script, whatever they are selected from.
+METHOD_NAMES = frozenset(name for methods in METHODS.values() for name in methods)
 
 
 class CallGraph:
     """
     The calls that a file's text shows.
 
-    *builtin_name* names the built-in or member of a module that an expression surely
-    is, else None.
+    *builtin* returns the built-in, member of a module or function of the host that an
+    expression surely is, else None.  *shared* names the functions that other files load.
     """
 
     def __init__(
         self,
         body: Sequence[Stmt],
         defs: Mapping[str, Def],
-        builtin_name: Callable[[Expr], str | None],
+        builtin: Callable[[Expr], Builtin | HostFunction | None],
+        shared: Collection[str] = (),
     ) -> None:
         self._defs = defs
-        self._builtin_name = builtin_name
-        self._edges: Edges = {ANYTHING: set()}
+        self._builtin = builtin
+        # Another file may pass what it loads to a function of this one.
+        known = {id(defs[name]) for name in shared if name in defs}
+        self._edges: Edges = {ANYTHING: known}
         self._enter(ANYTHING, body)
         self._recursive = _cyclic(self._edges)
 
@@ -94,19 +104,23 @@ class CallGraph:
         named = self._named(function)
         if named is not None:
             return {id(named)}
-        builtin = self._builtin_name(function)
+        builtin = self._builtin(function)
         if builtin is not None:
             return {ANYTHING} if _may_call_back(builtin, node) else set()
-        return set() if type(function) is syntax.Dot else {ANYTHING}
+        method = type(function) is syntax.Dot and function.name in METHOD_NAMES
+        return set() if method else {ANYTHING}
 
 
-def _may_call_back(builtin: str, node: syntax.Call) -> bool:
-    if builtin not in CALLING_BACK:
+def _may_call_back(builtin: Builtin | HostFunction, node: syntax.Call) -> bool:
+    if type(builtin) is HostFunction:
         return False
+    name = cast(Builtin, builtin).name
+    if name not in KEYED:
+        return name.startswith(CALLING)
     if any(argument.kind != "positional" for argument in node.arguments):
         return True
     # The others take their elements by position.
-    return builtin == "sorted" and len(node.arguments) > 1
+    return name == "sorted" and len(node.arguments) > 1
 
 
 def _statements(body: Sequence[Stmt]) -> Iterator[Stmt]:

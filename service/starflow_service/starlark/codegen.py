@@ -318,24 +318,26 @@ class Statements(Expressions):
             after.append(
                 ast.If(py.load(LOCKS, place), [ast.Expr(unlock, **place)], [], **place)
             )
+        # What can refuse the call comes before whatever has to be undone.
+        checks: list[ast.stmt] = []
         if watched:
             flag = self.unit.flag()
-            before = [*self._enter(flag, place), *before]
+            checks = self._not_running(flag, place)
+            before.append(py.assign(flag, py.constant(True, place), place))
             after.append(py.assign(flag, py.constant(False, place), place))
         if self.unit.deep and self.repeats:
-            before.insert(0, ast.Expr(py.metered("!enter", [], place), **place))
+            checks.append(ast.Expr(py.metered("!enter", [], place), **place))
             after.append(ast.Expr(py.metered("!leave", [], place), **place))
         if not after:
             return body
-        return [*before, ast.Try(body, [], [], after, **place)]
+        return [*checks, *before, ast.Try(body, [], [], after, **place)]
 
-    def _enter(self, flag: str, place: At) -> list[ast.stmt]:
+    def _not_running(self, flag: str, place: At) -> list[ast.stmt]:
         name = py.constant(self.name.partition("!")[0], place)
         recursive = ast.Expr(py.call("!recursive", [name], place), **place)
         return [
             ast.Global([flag], **place),
             ast.If(py.load(flag, place), [recursive], [], **place),
-            py.assign(flag, py.constant(True, place), place),
         ]
 
     _STATEMENTS: ClassVar[dict[type, Callable[..., None]]] = {

@@ -84,7 +84,7 @@ class Unit:
         }
         # Every global is assigned once, so the kinds of the top level hold anywhere.
         self.kinds = Kinds(file.body, [], None, self.builtin_name)
-        self.calls = CallGraph(file.body, self.defs, self.builtin_name)
+        self.calls = CallGraph(file.body, self.defs, self.builtin)
 
     def constant(self, name: str, value: Any) -> str:
         """Add a constant to the program and return its name."""
@@ -127,6 +127,13 @@ class Unit:
             value = self.loaded[node.name]
             return self.constant(f"m!{node.name}", value), value
         return None
+
+    def builtin(self, node: Expr) -> Builtin | HostFunction | None:
+        """Return the built-in or host's function that *node* surely is, else None."""
+        known = self.known(node)
+        if known is None or not isinstance(known[1], Builtin | HostFunction):
+            return None
+        return known[1]
 
     def builtin_name(self, node: Expr) -> str | None:
         """

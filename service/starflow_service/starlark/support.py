@@ -124,10 +124,10 @@ def recursive(name: str) -> NoReturn:
 
 def enter(m: "Meter") -> None:
     """Count a call, in files with so many functions that calls could nest too deep."""
-    m.depth += 1
-    if m.depth > m.limits.max_call_depth:
-        limit = m.limits.max_call_depth
+    limit = m.limits.max_call_depth
+    if m.depth >= limit:
         raise LimitError("max_call_depth", f"calls nested more than {limit} deep")
+    m.depth += 1
 
 
 def leave(m: "Meter") -> None:
