@@ -63,6 +63,10 @@ class Waiting:
         """Suspend."""
         m.suspend()
 
+    def sleep_until(self, m: Meter, wake_ns: int) -> None:
+        """Suspend."""
+        m.suspend()
+
     def now(self, m: Meter) -> str:
         """Return some time."""
         return "2026-11-20T13:00:00Z"
@@ -70,6 +74,10 @@ class Waiting:
     def rand_int(self, m: Meter, limit: int) -> int:
         """Return some number."""
         return 0
+
+    def random_bytes(self, m: Meter, n: int) -> bytes:
+        """Return some bytes."""
+        return bytes(n)
 
     def print(self, m: Meter, text: str) -> None:
         """Print nothing."""

@@ -6,6 +6,7 @@ from typing import Any
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.host import Future
 from starflow_service.starlark.meter import Meter
+from starflow_service.starlark.seeded import SeededStream
 
 
 class ScriptedHost:
@@ -24,6 +25,7 @@ class ScriptedHost:
         self.printed: list[str] = []
         self.started: list[Any] = []
         self.finished: list[Any] = []
+        self.stream = SeededStream("scripted")
 
     def _settle(self, m: Meter, name: str, argument: Any) -> None:
         self.asked.append((name, argument))
@@ -47,6 +49,9 @@ class ScriptedHost:
     def sleep(self, m: Meter, duration_ns: int) -> None:
         self._settle(m, "sleep", duration_ns)
 
+    def sleep_until(self, m: Meter, wake_ns: int) -> None:
+        self._settle(m, "sleep_until", wake_ns)
+
     def now(self, m: Meter) -> str:
         self._settle(m, "now", None)
         return "2026-11-20T13:00:00Z"
@@ -54,6 +59,9 @@ class ScriptedHost:
     def rand_int(self, m: Meter, limit: int) -> int:
         self._settle(m, "rand_int", limit)
         return limit - 1
+
+    def random_bytes(self, m: Meter, n: int) -> bytes:
+        return self.stream.take(n)
 
     def print(self, m: Meter, text: str) -> None:
         self.printed.append(text)

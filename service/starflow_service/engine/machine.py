@@ -54,6 +54,7 @@ from starflow_service.starlark.limits import Limits
 from starflow_service.starlark.meter import Meter
 from starflow_service.starlark.outcomes import SLICED, SUSPENDED, Aborted, Failed
 from starflow_service.starlark.program import Program
+from starflow_service.starlark.seeded import SeededStream
 from starflow_service.starlark.thread import Thread
 
 LANGUAGE_VERSION = 1
@@ -102,6 +103,8 @@ class Machine:
         self._results: dict[int, Result] = {}
         self._woken: set[int] = set()
         self._started = False
+        # Made when the script first draws from it.
+        self._stream: SeededStream | None = None
         self._thread = Thread(program, self, limits)
 
     # Making
@@ -196,10 +199,25 @@ class Machine:
 
     def sleep(self, m: Meter, duration_ns: int) -> None:
         """See `Host.sleep`."""
+        self._sleep(m, lambda now: now + duration_ns)
+
+    def sleep_until(self, m: Meter, wake_ns: int) -> None:
+        """See `Host.sleep_until`."""
+        self._sleep(m, lambda now: max(now, wake_ns))
+
+    def _sleep(self, m: Meter, wake: Callable[[int], int]) -> None:
         recorded = self._recorded_step(Sleep, lambda: "sleeps")
         if recorded is None:
             version, now = self.ledger.next()
-            self._record(Sleep(version, now, now + duration_ns))
+            wake_ns = wake(now)
+            limit = self._limits.max_sleep_ns
+            if wake_ns - now > limit:
+                # Only a limit may depend on the clock: no script can hold it, so no log
+                # depends on it.
+                raise LimitError(
+                    "max_sleep_ns", f"a sleep of more than {limit // 10**9} seconds"
+                )
+            self._record(Sleep(version, now, wake_ns))
         else:
             version = recorded.version
             self._consume(recorded)
@@ -233,6 +251,14 @@ class Machine:
                 raise self._mismatch(recorded, asked)
             self._consume(recorded)
         return value
+
+    def random_bytes(self, m: Meter, n: int) -> bytes:
+        """See `Host.random_bytes`."""
+        if self._stream is None:
+            start = self.history.start
+            assert start is not None, "a script runs after START"
+            self._stream = SeededStream(start.seed)
+        return self._stream.take(n)
 
     def print(self, m: Meter, text: str) -> None:
         """See `Host.print`."""

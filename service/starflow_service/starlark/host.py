@@ -50,12 +50,29 @@ class Host(Protocol):
         """Sleep durably for at least *duration_ns*; suspends."""
         ...
 
+    def sleep_until(self, m: "Meter", wake_ns: int) -> None:
+        """
+        Sleep durably until *wake_ns*, nanoseconds since the epoch; suspends.
+
+        A time that has passed is a sleep of no length, and recorded as one.
+        """
+        ...
+
     def now(self, m: "Meter") -> str:
         """Read and record the time: RFC 3339 in UTC with nanoseconds as needed."""
         ...
 
     def rand_int(self, m: "Meter", limit: int) -> int:
         """Draw and record a number from 0 to *limit* - 1; *limit* is at least 1."""
+        ...
+
+    def random_bytes(self, m: "Meter", n: int) -> bytes:
+        """
+        Return the next *n* bytes of the run's own random stream.
+
+        They follow from the seed in START and from how many were drawn before: no event
+        is written, and a replay draws the same.
+        """
         ...
 
     def print(self, m: "Meter", text: str) -> None:
