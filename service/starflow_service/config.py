@@ -69,6 +69,10 @@ def _seconds(value: str) -> float:
     return seconds
 
 
+def _nanoseconds(value: str) -> int:
+    return int(_seconds(value) * 1e9)
+
+
 _SIZE = re.compile(r"([0-9]{1,15})(KiB|MiB|GiB|)")
 _UNIT_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -141,6 +145,11 @@ def _limit(name: str, limit: str, words: str, high: int) -> Setting:
     return Setting(name, _between(1, high), default, words, limit=limit)
 
 
+def _limit_time(name: str, limit: str, words: str) -> Setting:
+    default = f"{getattr(_LIMITS, limit) // 10**9}s"
+    return Setting(name, _nanoseconds, default, words, limit=limit)
+
+
 TABLE: Final = (
     Setting("listen", _text, "127.0.0.1:7233", "HOST:PORT to serve on; port 0: any"),
     Setting(
@@ -185,17 +194,41 @@ TABLE: Final = (
     _duration("idle-evict", "idle_evict_s", "how long an idle run stays in memory"),
     _count("live-runs", "live_runs_max", "the most runs in memory", 10**7),
     _count("max-poll-tasks", "max_poll_tasks", "the most tasks in one answer", 1000),
+    _duration("slice", "slice_s", "how long a script computes before others may"),
+    _limit("max-source-bytes", "max_source_bytes", "the longest script", 256 << 10),
     _limit("max-steps", "max_steps", "steps of a script between two waits", 10**12),
+    _limit_time(
+        "max-cpu-time", "max_cpu_time_ns", "CPU time of a script between two waits"
+    ),
     _limit(
         "max-allocated-bytes",
         "max_allocated_bytes",
         "bytes that a script may allocate until it first waits",
         1 << 40,
     ),
+    _limit(
+        "bytes-per-event",
+        "bytes_per_event",
+        "bytes that it may allocate for each event more",
+        1 << 30,
+    ),
+    _limit("max-string", "max_string", "characters of one string", 10**8),
+    _limit(
+        "max-elements", "max_elements", "elements of one list, dict or tuple", 10**7
+    ),
+    # These follow from how deep CPython recurses and how it turns numbers into text, so
+    # they can only be lowered.
+    _limit("max-int-bits", "max_int_bits", "bits of one integer", 65_536),
+    _limit("max-nesting", "max_nesting", "values in values in values", 200),
+    _limit("max-call-depth", "max_call_depth", "calls in calls in calls", 200),
+    _limit("max-print-bytes", "max_print_bytes", "what a script prints", 1 << 30),
+    _limit("max-message", "max_message", "characters of an error's message", 65_536),
     _limit("max-payload-bytes", "max_payload_bytes", "the largest payload", 1 << 20),
     _limit("max-payload-depth", "max_payload_depth", "its deepest nesting", 100),
+    _limit("max-payload-digits", "max_payload_digits", "its longest integer", 19_000),
     _limit("max-events", "max_events", "the most events of a run", 10**6),
     _limit("max-open-calls", "max_open_calls", "the most open calls of a run", 10**5),
+    _limit_time("max-sleep", "max_sleep_ns", "the longest sleep"),
 )
 _BY_FLAG: Final = {setting.flag: setting for setting in TABLE}
 _BY_VARIABLE: Final = {setting.variable: setting for setting in TABLE}

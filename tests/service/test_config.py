@@ -7,6 +7,23 @@ from starflow_service.config import ConfigError, HelpRequest, read_config
 from starflow_service.runtime.options import Options
 from starflow_service.starlark.limits import Limits
 
+# What no operator sets: the runtime fits it to the time that slices take.
+FITTED = {"slice_steps"}
+
+
+def test_every_limit_can_be_set_and_its_option_is_its_name():
+    limits = {setting.limit: setting.flag for setting in config.TABLE if setting.limit}
+
+    assert limits.keys() == Limits().by_name().keys() - FITTED
+    for name, flag in limits.items():
+        assert flag == "--" + name.removesuffix("_ns").replace("_", "-")
+
+
+def test_a_limit_of_time_is_a_duration():
+    limits = read_config(["--max-cpu-time", "500ms"], {}).options.limits
+
+    assert limits == Limits(max_cpu_time_ns=500_000_000)
+
 
 def test_without_anything_it_serves_loopback_and_keeps_runs_here():
     read = read_config([], {})

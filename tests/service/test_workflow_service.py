@@ -239,7 +239,7 @@ async def test_a_run_over_a_limit_is_paused_and_says_why(serve):
 
     assert run.paused
     assert run.pause_reason == PauseReason.PAUSE_REASON_LIMIT
-    assert "steps" in run.pause_message
+    assert run.pause_message.startswith("max_steps: ")
 
 
 # Signals
@@ -366,6 +366,7 @@ async def test_the_server_tells_its_limits(workflows):
     }
     assert info.limits.max_payload_bytes == defaults.max_payload_bytes
     assert info.limits.max_script_bytes == 256 * 1024
+    assert dict(info.limits.by_name) == defaults.by_name()
     assert info.limits.max_wait == Duration(seconds=60)
     assert info.limits.max_sleep == Duration(seconds=365 * 24 * 3600)
 

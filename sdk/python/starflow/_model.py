@@ -1,5 +1,6 @@
 """What the service answers, as plain Python values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -195,6 +196,8 @@ class Limits:
     max_allocated_bytes: int
     max_open_calls: int
     max_sleep_seconds: float
+    # Every limit by its name, such as max_steps, which is also the server's option.
+    by_name: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +283,7 @@ def server_info(response: workflow_pb2.GetServerInfoResponse) -> ServerInfo:
             max_allocated_bytes=limits.max_allocated_bytes,
             max_open_calls=limits.max_open_calls,
             max_sleep_seconds=limits.max_sleep.ToTimedelta().total_seconds(),
+            by_name=dict(limits.by_name),
         ),
         durability=_durability(response.durability),
         language_version=response.language_version,

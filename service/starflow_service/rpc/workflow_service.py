@@ -28,7 +28,6 @@ T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 KEEPALIVE_S = 15.0
-SCRIPT_BYTES_MAX = 256 * 1024
 
 _POLICIES = {
     pb.RUN_ID_CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy.ATTACH_SAME,
@@ -140,7 +139,7 @@ class WorkflowService(WorkflowServiceServicer):
     ) -> pb.ValidateScriptResponse:
         """Check a script without running it."""
         namespace = fields.namespace(request.namespace)
-        report = await self._runtime.validate(namespace, _script(request.script))
+        report = await self._runtime.validate(namespace, self._script(request.script))
         response = pb.ValidateScriptResponse(
             valid=report.valid,
             script_hash=report.script_hash,
@@ -180,12 +179,19 @@ class WorkflowService(WorkflowServiceServicer):
         return StartRequest(
             namespace=fields.namespace(request.namespace),
             run_id=fields.run_id(request.run_id) if request.run_id else "",
-            script=_script(request.script),
+            script=self._script(request.script),
             script_hash=request.script_hash,
             input=self._payloads.text(request.input, "input"),
             policy=_chosen("conflict_policy", request.conflict_policy, _POLICIES),
             allow_unregistered=request.allow_unregistered,
         )
+
+    def _script(self, text: str) -> str:
+        size = len(text.encode())
+        longest = self._options.limits.max_source_bytes
+        if size > longest:
+            raise TooLargeError("script", size, longest)
+        return text
 
     def _result(self, request: pb.SignalRequest) -> Result:
         if request.WhichOneof("result") != "failure":
@@ -202,13 +208,6 @@ class WorkflowService(WorkflowServiceServicer):
         return wait_budget_s(context, request.wait, longest_s=self._options.max_wait_s)
 
 
-def _script(text: str) -> str:
-    size = len(text.encode())
-    if size > SCRIPT_BYTES_MAX:
-        raise TooLargeError("script", size, SCRIPT_BYTES_MAX)
-    return text
-
-
 def _chosen(field: str, number: int, choices: dict[Any, T]) -> T:
     """Return what the enum value *number* stands for."""
     if number not in choices:
@@ -219,7 +218,7 @@ def _chosen(field: str, number: int, choices: dict[Any, T]) -> T:
 def _fill_limits(message: pb.Limits, options: Options) -> None:
     limits = options.limits
     message.max_payload_bytes = limits.max_payload_bytes
-    message.max_script_bytes = SCRIPT_BYTES_MAX
+    message.max_script_bytes = limits.max_source_bytes
     set_seconds(message.max_wait, options.max_wait_s)
     message.max_poll_tasks = options.max_poll_tasks
     message.max_payload_depth = limits.max_payload_depth
@@ -229,3 +228,4 @@ def _fill_limits(message: pb.Limits, options: Options) -> None:
     message.max_events_per_run = limits.max_events
     message.max_open_calls = limits.max_open_calls
     set_ns(message.max_sleep, limits.max_sleep_ns)
+    message.by_name.update(limits.by_name())

@@ -25,6 +25,8 @@ class Options:
     # Runs kept in memory with their interpreter, and how long one may be idle there.
     live_runs_max: int = 10_000
     idle_evict_s: float = 10.0
+    # How long a script computes at a time while others may want the loop.
+    slice_s: float = 0.001
     # Attempts of one call, lost ones included, whatever the policy says.
     attempts_max: int = 100
     # Waiting polls, and runs in memory with work to do, before new ones are refused.

@@ -14,13 +14,13 @@ def pause_of(abort: Abort | None) -> Pause:
     """Return the pause that *abort*, the end of a turn, leads to."""
     if abort is None:
         return Pause(PauseReason.INTERNAL, "the script stopped for no known reason")
-    reason = PauseReason.INTERNAL
+    reason, message = PauseReason.INTERNAL, abort.message
     if isinstance(abort, LimitError):
-        reason = PauseReason.LIMIT
+        reason, message = PauseReason.LIMIT, f"{abort.limit}: {message}"
     elif isinstance(abort, ReplayMismatch):
         reason = PauseReason.REPLAY_MISMATCH
     stack = "".join(f"\n  {frame}" for frame in abort.stack)
-    return Pause(reason, f"{abort.message}{stack}"[:_MESSAGE_MAX])
+    return Pause(reason, f"{message}{stack}"[:_MESSAGE_MAX])
 
 
 def encode_note(pause: Pause | None) -> bytes:

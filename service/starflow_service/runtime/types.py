@@ -28,6 +28,7 @@ class PauseReason(IntEnum):
     LIMIT = 2
     LOG_CORRUPT = 3
     INTERNAL = 4
+    CRASH_LOOP = 5
 
 
 class ConflictPolicy(Enum):

@@ -1,7 +1,7 @@
 """Every bound on what a script may take, in one table."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 # CPython refuses to convert longer integers from or to text, process-wide.  It is set
 # once, above the longest integer a script can hold (65,536 bits are 19,729 digits), and
@@ -21,9 +21,16 @@ class Limits:
     script's error, and names the place in the value.
     """
 
-    # Work and memory.  Steps are per activation; bytes are cumulative over the run and
-    # grow with every recorded event.
+    # The text.  Compiling is work that no meter sees; what else bounds it (tokens,
+    # depth, size of the tree) follows from CPython's own limits and is fixed.
+    max_source_bytes: int = 256 * 1024
+
+    # Work and memory.  Steps and CPU time are per activation; bytes are cumulative over
+    # the run and grow with every recorded event.  Steps are the same on every machine
+    # and come first; the time is for what they do not see.
     max_steps: int = 10_000_000
+    max_cpu_time_ns: int = 10_000_000_000
+    # Of the first slice; the runtime fits those that follow to the time they take.
     slice_steps: int = 5_000
     max_allocated_bytes: int = 128 * 1024 * 1024
     bytes_per_event: int = 64 * 1024
@@ -47,6 +54,10 @@ class Limits:
     max_payload_bytes: int = 1024 * 1024
     max_payload_depth: int = 100
     max_payload_digits: int = 19_000
+
+    def by_name(self) -> dict[str, int]:
+        """Return all of them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 DEFAULT_LIMITS = Limits()

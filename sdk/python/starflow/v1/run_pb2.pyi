@@ -33,6 +33,7 @@ class PauseReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PAUSE_REASON_LIMIT: _ClassVar[PauseReason]
     PAUSE_REASON_LOG_CORRUPT: _ClassVar[PauseReason]
     PAUSE_REASON_INTERNAL: _ClassVar[PauseReason]
+    PAUSE_REASON_CRASH_LOOP: _ClassVar[PauseReason]
 RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_PENDING: RunState
 RUN_STATE_RUNNING: RunState
@@ -49,6 +50,7 @@ PAUSE_REASON_REPLAY_MISMATCH: PauseReason
 PAUSE_REASON_LIMIT: PauseReason
 PAUSE_REASON_LOG_CORRUPT: PauseReason
 PAUSE_REASON_INTERNAL: PauseReason
+PAUSE_REASON_CRASH_LOOP: PauseReason
 
 class Run(_message.Message):
     __slots__ = ("namespace", "run_id", "state", "paused", "script_hash", "version", "create_time", "update_time", "finish_time", "waits", "input", "output", "failure", "script", "pause_reason", "pause_message")

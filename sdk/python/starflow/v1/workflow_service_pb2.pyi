@@ -221,7 +221,14 @@ class GetServerInfoResponse(_message.Message):
     def __init__(self, version: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., language_version: _Optional[int] = ..., store: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_payload_bytes", "max_script_bytes", "max_events_per_run", "max_wait", "max_poll_tasks", "max_payload_depth", "max_integer_digits", "max_steps", "max_allocated_bytes", "max_open_calls", "max_sleep")
+    __slots__ = ("max_payload_bytes", "max_script_bytes", "max_events_per_run", "max_wait", "max_poll_tasks", "max_payload_depth", "max_integer_digits", "max_steps", "max_allocated_bytes", "max_open_calls", "max_sleep", "by_name")
+    class ByNameEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     MAX_PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_SCRIPT_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_EVENTS_PER_RUN_FIELD_NUMBER: _ClassVar[int]
@@ -233,6 +240,7 @@ class Limits(_message.Message):
     MAX_ALLOCATED_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_OPEN_CALLS_FIELD_NUMBER: _ClassVar[int]
     MAX_SLEEP_FIELD_NUMBER: _ClassVar[int]
+    BY_NAME_FIELD_NUMBER: _ClassVar[int]
     max_payload_bytes: int
     max_script_bytes: int
     max_events_per_run: int
@@ -244,4 +252,5 @@ class Limits(_message.Message):
     max_allocated_bytes: int
     max_open_calls: int
     max_sleep: _duration_pb2.Duration
-    def __init__(self, max_payload_bytes: _Optional[int] = ..., max_script_bytes: _Optional[int] = ..., max_events_per_run: _Optional[int] = ..., max_wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_poll_tasks: _Optional[int] = ..., max_payload_depth: _Optional[int] = ..., max_integer_digits: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_allocated_bytes: _Optional[int] = ..., max_open_calls: _Optional[int] = ..., max_sleep: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    by_name: _containers.ScalarMap[str, int]
+    def __init__(self, max_payload_bytes: _Optional[int] = ..., max_script_bytes: _Optional[int] = ..., max_events_per_run: _Optional[int] = ..., max_wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_poll_tasks: _Optional[int] = ..., max_payload_depth: _Optional[int] = ..., max_integer_digits: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_allocated_bytes: _Optional[int] = ..., max_open_calls: _Optional[int] = ..., max_sleep: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., by_name: _Optional[_Mapping[str, int]] = ...) -> None: ...
