@@ -18,7 +18,10 @@ def test_the_functions_of_the_host_are_listed_with_their_first_place() -> None:
         "    payments.charge(ctx)\n"
         "    return input.get\n"
     )
-    assert program.functions == {"payments.charge": Pos(2, 5), "a.b.c": Pos(3, 9)}
+    assert program.functions == {
+        "payments.charge": ("", Pos(2, 5)),
+        "a.b.c": ("", Pos(3, 9)),
+    }
 
 
 def test_a_script_without_main_is_refused() -> None:
@@ -79,5 +82,5 @@ def test_the_file_name_is_in_errors() -> None:
 def test_the_same_text_compiles_to_the_same_program() -> None:
     source = "def main(ctx, input):\n    return [x for x in a.b(ctx)]\n"
     first, second = compile_program(source), compile_program(source)
-    assert first.code == second.code
+    assert first.files[0].code == second.files[0].code
     assert first.functions == second.functions

@@ -100,8 +100,9 @@ class Starts:
                 "error",
                 "UNKNOWN_FUNCTION",
                 f"no worker ever registered {name}",
-                program.functions[name],
+                program.functions[name].pos,
                 f"did you mean {nearest}?" if nearest else "start its worker first",
+                program.functions[name].file,
             )
             for name, nearest in unknown.items()
         ]

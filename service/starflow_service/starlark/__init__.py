@@ -5,6 +5,7 @@ everything it cannot know, and says by an `Outcome` why it stopped.  The package
 pure: it neither waits nor looks at the world.
 """
 
+from starflow_service.starlark.bundle import Bundle
 from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
 from starflow_service.starlark.errors import (
     Abort,
@@ -25,7 +26,7 @@ from starflow_service.starlark.outcomes import (
     Sliced,
     Suspended,
 )
-from starflow_service.starlark.program import Program, compile_program
+from starflow_service.starlark.program import Program, compile_bundle, compile_program
 from starflow_service.starlark.syntax import Pos
 from starflow_service.starlark.thread import Thread
 
@@ -33,6 +34,7 @@ __all__ = [
     "DEFAULT_LIMITS",
     "Abort",
     "Aborted",
+    "Bundle",
     "Context",
     "Diagnostic",
     "EvalError",
@@ -53,5 +55,6 @@ __all__ = [
     "Sliced",
     "Suspended",
     "Thread",
+    "compile_bundle",
     "compile_program",
 ]

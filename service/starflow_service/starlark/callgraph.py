@@ -34,7 +34,7 @@ class CallGraph:
     The calls that a file's text shows.
 
     *builtin* returns the built-in, member of a module or function of the host that an
-    expression surely is, else None.  *shared* names the functions that other files load.
+    expression surely is, else None.  *shared* are the functions that other files load.
     """
 
     def __init__(

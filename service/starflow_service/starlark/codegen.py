@@ -15,7 +15,7 @@ for every loop would use them up.
 """
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CodeType
 from typing import Any, ClassVar, cast
 
@@ -77,8 +77,11 @@ class Statements(Expressions):
     def _load(self, node: syntax.Load, place: At) -> None:
         for binding in node.bindings:
             name = binding.local.name
-            constant = self.unit.constant(f"m!{name}", self.unit.loaded[name])
-            value = py.load(constant, place)
+            if name in self.unit.loaded:
+                known = self.unit.constant(f"m!{name}", self.unit.loaded[name])
+            else:
+                known = f"l!{name}"
+            value = py.load(known, place)
             self.emit(py.assign(variable(binding.local), value, place))
 
     # Assignment
@@ -412,20 +415,22 @@ def generate(
     *,
     deep: bool,
     lean: bool,
+    shared: Collection[str] = (),
 ) -> tuple[CodeType, Unit]:
     """
     Compile a resolved file to the code of its top level.
 
     The code is that of a function without parameters; *deep* says that the file has so
     many functions that the depth of their calls has to be counted, *lean* that it is
-    so long that nothing is compiled inline.
+    so long that nothing is compiled inline.  *shared* are the names that other files
+    load from it.
 
     Raises:
         TooComplex: the file passes the parser's limits but not ours here.
         SyntaxError, ValueError, RecursionError, MemoryError, OverflowError: it passes
             ours but not Python's.
     """
-    unit = Unit(file, universe, modules, deep=deep, lean=lean)
+    unit = Unit(file, universe, modules, deep=deep, lean=lean, shared=shared)
     emitter = Statements(unit, TOPLEVEL, unit.kinds)
     place = at(Pos(1, 1))
     body = emitter.body(file.body, [], place, watched=False)

@@ -9,16 +9,17 @@ reach it:
     !M              the meter of the run
     !7              a temporary
     !add            an operation, from `support.OPERATIONS`
+    l!x             what a load of another file binds to x
     u!len, m!json.encode, h!payments.charge
                     a built-in, a member of a module, a function of the host
     f!len           the Python function inside a built-in
 
-The first four live in the globals or the locals of a run, the others in the program's
+The first five live in the globals or the locals of a run, the others in the program's
 `__builtins__`, which all its runs share.
 """
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,7 @@ class Unit:
         *,
         deep: bool,
         lean: bool,
+        shared: Collection[str] = (),
     ) -> None:
         self.universe = universe
         self.deep = deep
@@ -79,12 +81,12 @@ class Unit:
         self.loaded = {
             binding.local.name: member(modules, load.module, binding.exported)
             for load in file.body
-            if type(load) is Load
+            if type(load) is Load and load.module in modules
             for binding in load.bindings
         }
         # Every global is assigned once, so the kinds of the top level hold anywhere.
         self.kinds = Kinds(file.body, [], None, self.builtin_name)
-        self.calls = CallGraph(file.body, self.defs, self.builtin)
+        self.calls = CallGraph(file.body, self.defs, self.builtin, shared)
 
     def constant(self, name: str, value: Any) -> str:
         """Add a constant to the program and return its name."""

@@ -22,6 +22,8 @@ class Diagnostic:
     message: str
     pos: Pos
     hint: str = ""
+    # Of a script of several files: the path of the one it is about.
+    file: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", _printable(self.message))
@@ -46,6 +48,7 @@ class ScriptSyntaxError(Exception):
     def __init__(self, filename: str, diagnostics: list[Diagnostic]) -> None:
         first = diagnostics[0]
         line, column = first.pos
-        super().__init__(f"{filename}:{line}:{column}: {first.message}")
+        place = f"{first.file or filename}:{line}:{column}"
+        super().__init__(f"{place}: {first.message}")
         self.filename = filename
         self.diagnostics = diagnostics

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starflow_service.starlark.bundle import is_file
 from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
 from starflow_service.starlark.hints import undefined_hint
 from starflow_service.starlark.scopes import Scopes, Use
@@ -49,6 +50,7 @@ from starflow_service.starlark.syntax import (
 )
 
 _FINDINGS_MAX: Final = 100
+_LISTED_MAX: Final = 50
 # Suggestions cost a comparison with every visible name, so only so many are looked for.
 _SUGGESTIONS_MAX: Final = 20
 
@@ -85,22 +87,34 @@ class Resolution:
     main: Def | None
     warnings: list[Diagnostic]
 
+    def exported(self) -> list[str]:
+        """Return the names that other files can load: its own, and not private."""
+        loaded = {b.local.name for load in self.loads for b in load.bindings}
+        return [
+            name
+            for name in self.globals
+            if name not in loaded and not name.startswith("_")
+        ]
+
 
 def resolve(
     file: File,
     universe: Collection[str],
     modules: Mapping[str, Collection[str]],
+    files: Mapping[str, Collection[str] | None] | None = None,
 ) -> Resolution:
     """
     Fill in the scopes of all names of *file*, and the `info` of its functions.
 
     *universe* are the names that every script knows, *modules* the names that can be
-    loaded and their members.
+    loaded and their members.  *files* are the other files that it may load, as its
+    loads call them, and what they export (None: that is not known because of another
+    error); no *files* at all means that it is a script by itself.
 
     Raises:
         ScriptSyntaxError: With all errors, in the order of the text.
     """
-    resolver = _Resolver(file, frozenset(universe), modules)
+    resolver = _Resolver(file, frozenset(universe), modules, files)
     resolver.run()
     errors = sorted(resolver.errors, key=lambda finding: finding.pos)
     if errors:
@@ -116,8 +130,10 @@ class _Resolver:
         file: File,
         universe: frozenset[str],
         modules: Mapping[str, Collection[str]],
+        files: Mapping[str, Collection[str] | None] | None,
     ) -> None:
         self.errors: list[Diagnostic] = []
+        self._files = files
         self._file = file
         self._universe = universe
         self._modules = modules
@@ -305,7 +321,11 @@ class _Resolver:
     def _load(self, load: Load) -> None:
         self._check_load_place(load)
         if load.module in self._modules:
-            self._check_members(load)
+            # A module's own name stands for all of it.
+            members = self._modules[load.module]
+            self._check_members(load, members, {load.module})
+        elif is_file(load.module):
+            self._check_file(load)
         else:
             self._unknown_module(load)
         for binding in load.bindings:
@@ -329,8 +349,20 @@ class _Resolver:
         hint = f"the modules are {', '.join(known)}"
         self._error("BAD_LOAD", message, load.module_pos, hint)
 
-    def _check_members(self, load: Load) -> None:
-        members = self._modules[load.module]
+    def _check_file(self, load: Load) -> None:
+        if self._files is None:
+            message = f'cannot load "{load.module}": the script is a single file'
+            hint = "send it as a bundle, together with the files it loads"
+            self._error("BAD_LOAD", message, load.module_pos, hint)
+            return
+        # Files that cannot be loaded have been reported when they were looked for.
+        exported = self._files.get(load.module)
+        if exported is not None:
+            self._check_members(load, exported, ())
+
+    def _check_members(
+        self, load: Load, members: Collection[str], also: Collection[str]
+    ) -> None:
         for binding in load.bindings:
             name, pos = binding.exported, binding.pos
             if not name:
@@ -338,15 +370,17 @@ class _Resolver:
             elif name.startswith("_"):
                 message = "load: names with leading underscores are not exported"
                 self._error("BAD_LOAD", f"{message}: {name}", pos)
-            elif name not in members and name != load.module:
-                self._unknown_member(load.module, name, pos)
+            elif name not in members and name not in also:
+                self._unknown_member(load.module, sorted(members), name, pos)
 
-    def _unknown_member(self, module: str, name: str, pos: Pos) -> None:
-        members = sorted(self._modules[module])
+    def _unknown_member(
+        self, module: str, members: list[str], name: str, pos: Pos
+    ) -> None:
         meant = nearest(name, members)
         suggestion = f" (did you mean {meant}?)" if meant else ""
         message = f"load: name {name} not found in module {module}{suggestion}"
-        self._error("BAD_LOAD", message, pos, f"{module} has {', '.join(members)}")
+        listed = ", ".join(members[:_LISTED_MAX]) or "nothing that can be loaded"
+        self._error("BAD_LOAD", message, pos, f"{module} has {listed}")
 
     # Functions
 

@@ -17,7 +17,7 @@ import ast
 import dis
 import sys
 from collections.abc import Callable
-from types import FrameType, FunctionType, TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -35,7 +35,7 @@ from starflow_service.starlark.host import Context, Host
 from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
 from starflow_service.starlark.meter import Meter
 from starflow_service.starlark.outcomes import Aborted, Failed, Outcome, Returned
-from starflow_service.starlark.program import MAIN, Program
+from starflow_service.starlark.program import Program
 from starflow_service.starlark.pysyntax import Operand
 from starflow_service.starlark.trace import (
     error_stack,
@@ -43,7 +43,6 @@ from starflow_service.starlark.trace import (
     live_stack,
     position,
 )
-from starflow_service.starlark.values import freeze
 
 # Calls nest up to `Limits.max_call_depth`, each with a few frames of ours between two
 # of the script's, and values up to `max_nesting`.  CPython's own limit must never be
@@ -168,11 +167,8 @@ def run_program(
 def _run(
     program: Program, m: Meter, input_value_factory: Callable[[Meter], Any]
 ) -> Any:
-    variables = program.globals_for(m)
-    FunctionType(program.code, variables)()
-    for name in program.global_names:
-        freeze(variables.get(name))
-    result = variables[MAIN](Context(), input_value_factory(m))
+    main = program.execute(m)
+    result = main(Context(), input_value_factory(m))
     m.host.finish(m, result)
     return result
 
@@ -221,7 +217,8 @@ def _explain(
     if isinstance(error, NameError):
         raise EvalError(_unset_variable(where))
     if isinstance(error, IndexError | KeyError):
-        access = program.accesses.get(position(frame.f_code, where.tb_lasti))
+        pos = position(frame.f_code, where.tb_lasti)
+        access = program.access(frame.f_code.co_filename, pos)
         if access is not None:
             owner, index = (_value(operand, frame) for operand in access)
             ops.index(m, owner, index)
