@@ -6,11 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import workloads
-from benchmarks.engine import PARTS
+from benchmarks import engine, language, workloads
 from benchmarks.figures import Report
 from benchmarks.workloads import WORKLOADS, Options
 
+PARTS = {**engine.PARTS, **language.PARTS}
 ALL = [*(workload.name for workload in WORKLOADS), *PARTS]
 
 
