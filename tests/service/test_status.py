@@ -69,6 +69,11 @@ CASES = [
         [],
     ),
     (
+        errors.SignalsFullError("r", 7),
+        ("RESOURCE_EXHAUSTED", "SIGNALS_FULL", "run r holds 7 signals"),
+        [RetryInfo],
+    ),
+    (
         errors.VersionOutOfRangeError(9, 3),
         ("OUT_OF_RANGE", "VERSION_OUT_OF_RANGE", "last version is 3"),
         [],

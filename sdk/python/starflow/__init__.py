@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from starflow.errors import RequestError as RequestError
     from starflow.errors import ResultTimeout as ResultTimeout
     from starflow.errors import RetryableError as RetryableError
+    from starflow.errors import RunCancelled as RunCancelled
     from starflow.errors import RunFailed as RunFailed
     from starflow.errors import RunFinished as RunFinished
     from starflow.errors import RunIdConflict as RunIdConflict
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from starflow.errors import ServiceFault as ServiceFault
     from starflow.errors import SignalConflict as SignalConflict
     from starflow.errors import SignalNotExpected as SignalNotExpected
+    from starflow.errors import SignalsFull as SignalsFull
     from starflow.errors import StarflowError as StarflowError
     from starflow.errors import TaskAbandoned as TaskAbandoned
     from starflow.errors import TooLarge as TooLarge
@@ -93,6 +95,7 @@ _MODULES = {
         "RequestError",
         "ResultTimeout",
         "RetryableError",
+        "RunCancelled",
         "RunFailed",
         "RunFinished",
         "RunIdConflict",
@@ -104,6 +107,7 @@ _MODULES = {
         "ServiceFault",
         "SignalConflict",
         "SignalNotExpected",
+        "SignalsFull",
         "StarflowError",
         "TaskAbandoned",
         "TooLarge",

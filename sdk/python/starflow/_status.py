@@ -27,6 +27,7 @@ _BY_REASON: dict[str, type[RequestError]] = {
     "WORKER_NOT_REGISTERED": errors.WorkerNotRegistered,
     "VERSION_OUT_OF_RANGE": errors.VersionOutOfRange,
     "RATE_LIMITED": errors.RateLimited,
+    "SIGNALS_FULL": errors.SignalsFull,
     "STORE_UNAVAILABLE": errors.Unavailable,
     "SERVER_DRAINING": errors.Unavailable,
     "INTERNAL": errors.ServiceFault,

@@ -4,6 +4,7 @@ Caught by those who start, watch and signal runs:
 
 * StarflowError
   + RunFailed             the run ended with a failure
+    x RunCancelled        because somebody asked it to end
   + RunYielded            the run waits for a signal
   + RunPaused             the service holds the run back
   + ResultTimeout         the run has not finished in time; also a TimeoutError
@@ -26,7 +27,8 @@ Caught by those who start, watch and signal runs:
       x SignalNotExpected
       x WorkerNotRegistered
       x VersionOutOfRange
-    x RateLimited         later
+    + RateLimited         later
+      x SignalsFull
     x Unavailable         later, or elsewhere
     x ServiceFault        a defect of the service
 
@@ -61,18 +63,34 @@ class RunFailed(StarflowError):
         self.details = failure.details
 
 
+class RunCancelled(RunFailed):
+    """The run ended because somebody asked it to; the message says why."""
+
+
 class RunYielded(StarflowError):
     """The run waits for signals; only `Client.signal` can move it on."""
 
-    def __init__(self, run_id: str, signal_ids: tuple[str, ...]) -> None:
-        super().__init__(f"run {run_id} waits for the signal {', '.join(signal_ids)}")
+    def __init__(
+        self,
+        run_id: str,
+        signal_ids: tuple[str, ...],
+        signal_names: tuple[str, ...] = (),
+    ) -> None:
+        awaited = ", ".join((*signal_ids, *signal_names))
+        super().__init__(f"run {run_id} waits for the signal {awaited}")
         self.run_id = run_id
         self.signal_ids = signal_ids
+        self.signal_names = signal_names
 
     @property
     def signal_id(self) -> str:
-        """The signal that the run has waited for longest."""
-        return self.signal_ids[0]
+        """The signal id that the run has waited for longest; empty if for none."""
+        return self.signal_ids[0] if self.signal_ids else ""
+
+    @property
+    def signal_name(self) -> str:
+        """The signal name that the run has waited for longest; empty if for none."""
+        return self.signal_names[0] if self.signal_names else ""
 
 
 class RunPaused(StarflowError):
@@ -201,6 +219,10 @@ class VersionOutOfRange(NotPossible):
 
 class RateLimited(RequestError):
     """A quota or a rate limit; try later."""
+
+
+class SignalsFull(RateLimited):
+    """The run holds too many signals by name that its script has not taken."""
 
 
 class Unavailable(RequestError):

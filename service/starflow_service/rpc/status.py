@@ -69,6 +69,10 @@ TABLE: dict[type[RuntimeRefusal], tuple[grpc.StatusCode, int]] = {
         _Code.ALREADY_EXISTS,
         failure_pb2.ERROR_REASON_SIGNAL_CONFLICT,
     ),
+    errors.SignalsFullError: (
+        _Code.RESOURCE_EXHAUSTED,
+        failure_pb2.ERROR_REASON_SIGNALS_FULL,
+    ),
     errors.VersionOutOfRangeError: (
         _Code.OUT_OF_RANGE,
         failure_pb2.ERROR_REASON_VERSION_OUT_OF_RANGE,
@@ -183,7 +187,7 @@ def _violations(error: BaseException) -> list[tuple[str, str]]:
         return [(error.field, str(error))]
     if isinstance(error, errors.ScriptInvalidError):
         return [
-            ("script", f"{line}:{column}: {each.message}")
+            (each.file or "script", f"{line}:{column}: {each.message}")
             for each in error.diagnostics
             for line, column in [each.pos]
         ]

@@ -12,6 +12,7 @@
   x RunFinishedError              the run has finished
   x SignalNotExpectedError        the run has no such signal id, or does not wait now
   x SignalConflictError           the signal id was given another content
+  x SignalsFullError              the run holds too many signals that nobody has taken
   x VersionOutOfRangeError        past the end of the log
   x WorkerNotRegisteredError      register first
   x RateLimitedError              a bound of the service is reached; try again later
@@ -65,7 +66,8 @@ class ScriptInvalidError(RuntimeRefusal):
         hint = f" ({first.hint})" if first.hint else ""
         more = f", and {len(diagnostics) - 1} more" if len(diagnostics) > 1 else ""
         line, column = first.pos
-        super().__init__(f"script:{line}:{column}: {first.message}{hint}{more}")
+        place = f"{first.file or 'script'}:{line}:{column}"
+        super().__init__(f"{place}: {first.message}{hint}{more}")
         self.diagnostics = diagnostics
 
 
@@ -130,6 +132,19 @@ class SignalConflictError(RuntimeRefusal):
         super().__init__(
             f"run {run_id}: signal {signal_id} was answered before, differently"
         )
+
+
+class SignalsFullError(RuntimeRefusal):
+    """The run holds as many unread signals as one may."""
+
+    def __init__(self, run_id: str, limit: int) -> None:
+        super().__init__(
+            f"run {run_id} holds {limit} signals that its script has not taken, the"
+            " most that one may: send it again when it has taken some"
+        )
+        self.run_id = run_id
+        self.limit = limit
+        self.retry_s = 1.0
 
 
 class VersionOutOfRangeError(RuntimeRefusal):

@@ -43,6 +43,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_SERVER_DRAINING: _ClassVar[ErrorReason]
     ERROR_REASON_FUNCTION_UNKNOWN: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_SIGNALS_FULL: _ClassVar[ErrorReason]
 FAILURE_KIND_UNSPECIFIED: FailureKind
 FAILURE_KIND_APPLICATION: FailureKind
 FAILURE_KIND_TIMEOUT: FailureKind
@@ -71,6 +72,7 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason
 ERROR_REASON_SERVER_DRAINING: ErrorReason
 ERROR_REASON_FUNCTION_UNKNOWN: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_SIGNALS_FULL: ErrorReason
 
 class Failure(_message.Message):
     __slots__ = ("code", "message", "kind", "retryability", "retry_delay", "details", "stack_trace")

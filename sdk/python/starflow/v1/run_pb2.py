@@ -27,27 +27,35 @@ from starflow.v1 import failure_pb2 as starflow_dot_v1_dot_failure__pb2
 from starflow.v1 import payload_pb2 as starflow_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15starflow/v1/run.proto\x12\x0bstarflow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19starflow/v1/failure.proto\x1a\x19starflow/v1/payload.proto\"\x90\x04\n\x03Run\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.starflow.v1.RunState\x12\x0e\n\x06paused\x18\x04 \x01(\x08\x12\x13\n\x0bscript_hash\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\x05\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x05waits\x18\x0c \x03(\x0b\x32\x11.starflow.v1.Wait\x12#\n\x05input\x18\x0e \x01(\x0b\x32\x14.starflow.v1.Payload\x12&\n\x06output\x18\x0f \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x10 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12\x0e\n\x06script\x18\x11 \x01(\t\x12.\n\x0cpause_reason\x18\x12 \x01(\x0e\x32\x18.starflow.v1.PauseReason\x12\x15\n\rpause_message\x18\x13 \x01(\tB\x08\n\x06result\"\x89\x01\n\x04Wait\x12%\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x15.starflow.v1.CallWaitH\x00\x12\'\n\x05sleep\x18\x02 \x01(\x0b\x32\x16.starflow.v1.SleepWaitH\x00\x12)\n\x06signal\x18\x03 \x01(\x0b\x32\x17.starflow.v1.SignalWaitH\x00\x42\x06\n\x04kind\"\xf1\x01\n\x08\x43\x61llWait\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61ll_version\x18\x02 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x11\n\tworker_id\x18\x04 \x01(\t\x12\x35\n\x11next_attempt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0clast_failure\x18\x06 \x01(\x0b\x32\x14.starflow.v1.Failure\x12\x36\n\x12\x61ttempt_start_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\tSleepWait\x12-\n\twake_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\nSignalWait\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x03 \x01(\t\x12\x15\n\ryield_version\x18\x04 \x01(\x05\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xb1\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x16\n\x12RUN_STATE_SLEEPING\x10\x03\x12\x15\n\x11RUN_STATE_YIELDED\x10\x04\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10RUN_STATE_FAILED\x10\x06*d\n\x07RunView\x12\x18\n\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\x12\n\x0eRUN_VIEW_BASIC\x10\x01\x12\x11\n\rRUN_VIEW_FULL\x10\x02\x12\x18\n\x14RUN_VIEW_WITH_SCRIPT\x10\x03*\xbb\x01\n\x0bPauseReason\x12\x1c\n\x18PAUSE_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cPAUSE_REASON_REPLAY_MISMATCH\x10\x01\x12\x16\n\x12PAUSE_REASON_LIMIT\x10\x02\x12\x1c\n\x18PAUSE_REASON_LOG_CORRUPT\x10\x03\x12\x19\n\x15PAUSE_REASON_INTERNAL\x10\x04\x12\x1b\n\x17PAUSE_REASON_CRASH_LOOP\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15starflow/v1/run.proto\x12\x0bstarflow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19starflow/v1/failure.proto\x1a\x19starflow/v1/payload.proto\"\x86\x01\n\x0cScriptBundle\x12\x37\n\x07sources\x18\x01 \x03(\x0b\x32&.starflow.v1.ScriptBundle.SourcesEntry\x12\r\n\x05\x65ntry\x18\x02 \x01(\t\x1a.\n\x0cSourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8d\x06\n\x03Run\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.starflow.v1.RunState\x12\x0e\n\x06paused\x18\x04 \x01(\x08\x12\x18\n\x10\x63\x61ncel_requested\x18\x05 \x01(\x08\x12\x13\n\x0bscript_hash\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\x05\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12 \n\x05waits\x18\x0c \x03(\x0b\x32\x11.starflow.v1.Wait\x12#\n\x05input\x18\x0e \x01(\x0b\x32\x14.starflow.v1.Payload\x12&\n\x06output\x18\x0f \x01(\x0b\x32\x14.starflow.v1.PayloadH\x00\x12\'\n\x07\x66\x61ilure\x18\x10 \x01(\x0b\x32\x14.starflow.v1.FailureH\x00\x12\x0e\n\x06script\x18\x11 \x01(\t\x12)\n\x06\x62undle\x18\x1e \x01(\x0b\x32\x19.starflow.v1.ScriptBundle\x12.\n\x0cpause_reason\x18\x12 \x01(\x0e\x32\x18.starflow.v1.PauseReason\x12\x15\n\rpause_message\x18\x13 \x01(\t\x12\x15\n\rcancel_reason\x18\x14 \x01(\t\x12$\n\x06status\x18\x15 \x01(\x0b\x32\x14.starflow.v1.Payload\x12\x31\n\x0eunread_signals\x18\x16 \x03(\x0b\x32\x19.starflow.v1.UnreadSignal\x12\x1b\n\x13unread_signal_count\x18\x17 \x01(\x05\x12\x10\n\x08restarts\x18\x18 \x01(\x05\x12\x17\n\x0fsegment_version\x18\x19 \x01(\x05\x42\x08\n\x06result\"W\n\x0cUnreadSignal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x89\x01\n\x04Wait\x12%\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x15.starflow.v1.CallWaitH\x00\x12\'\n\x05sleep\x18\x02 \x01(\x0b\x32\x16.starflow.v1.SleepWaitH\x00\x12)\n\x06signal\x18\x03 \x01(\x0b\x32\x17.starflow.v1.SignalWaitH\x00\x42\x06\n\x04kind\"\xa2\x02\n\x08\x43\x61llWait\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61ll_version\x18\x02 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x11\n\tworker_id\x18\x04 \x01(\t\x12\x35\n\x11next_attempt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0clast_failure\x18\x06 \x01(\x0b\x32\x14.starflow.v1.Failure\x12\x36\n\x12\x61ttempt_start_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\tSleepWait\x12-\n\twake_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9d\x01\n\nSignalWait\x12\x11\n\tsignal_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x66unction\x18\x03 \x01(\t\x12\x15\n\ryield_version\x18\x04 \x01(\x05\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cwait_version\x18\x06 \x01(\x05*\xca\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11RUN_STATE_PENDING\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x16\n\x12RUN_STATE_SLEEPING\x10\x03\x12\x15\n\x11RUN_STATE_YIELDED\x10\x04\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x05\x12\x14\n\x10RUN_STATE_FAILED\x10\x06\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x07*d\n\x07RunView\x12\x18\n\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\x12\n\x0eRUN_VIEW_BASIC\x10\x01\x12\x11\n\rRUN_VIEW_FULL\x10\x02\x12\x18\n\x14RUN_VIEW_WITH_SCRIPT\x10\x03*\xbb\x01\n\x0bPauseReason\x12\x1c\n\x18PAUSE_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cPAUSE_REASON_REPLAY_MISMATCH\x10\x01\x12\x16\n\x12PAUSE_REASON_LIMIT\x10\x02\x12\x1c\n\x18PAUSE_REASON_LOG_CORRUPT\x10\x03\x12\x19\n\x15PAUSE_REASON_INTERNAL\x10\x04\x12\x1b\n\x17PAUSE_REASON_CRASH_LOOP\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'starflow.v1.run_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNSTATE']._serialized_start=1224
-  _globals['_RUNSTATE']._serialized_end=1401
-  _globals['_RUNVIEW']._serialized_start=1403
-  _globals['_RUNVIEW']._serialized_end=1503
-  _globals['_PAUSEREASON']._serialized_start=1506
-  _globals['_PAUSEREASON']._serialized_end=1693
-  _globals['_RUN']._serialized_start=126
-  _globals['_RUN']._serialized_end=654
-  _globals['_WAIT']._serialized_start=657
-  _globals['_WAIT']._serialized_end=794
-  _globals['_CALLWAIT']._serialized_start=797
-  _globals['_CALLWAIT']._serialized_end=1038
-  _globals['_SLEEPWAIT']._serialized_start=1040
-  _globals['_SLEEPWAIT']._serialized_end=1098
-  _globals['_SIGNALWAIT']._serialized_start=1100
-  _globals['_SIGNALWAIT']._serialized_end=1221
+  _globals['_SCRIPTBUNDLE_SOURCESENTRY']._loaded_options = None
+  _globals['_SCRIPTBUNDLE_SOURCESENTRY']._serialized_options = b'8\001'
+  _globals['_RUNSTATE']._serialized_start=1789
+  _globals['_RUNSTATE']._serialized_end=1991
+  _globals['_RUNVIEW']._serialized_start=1993
+  _globals['_RUNVIEW']._serialized_end=2093
+  _globals['_PAUSEREASON']._serialized_start=2096
+  _globals['_PAUSEREASON']._serialized_end=2283
+  _globals['_SCRIPTBUNDLE']._serialized_start=126
+  _globals['_SCRIPTBUNDLE']._serialized_end=260
+  _globals['_SCRIPTBUNDLE_SOURCESENTRY']._serialized_start=214
+  _globals['_SCRIPTBUNDLE_SOURCESENTRY']._serialized_end=260
+  _globals['_RUN']._serialized_start=263
+  _globals['_RUN']._serialized_end=1044
+  _globals['_UNREADSIGNAL']._serialized_start=1046
+  _globals['_UNREADSIGNAL']._serialized_end=1133
+  _globals['_WAIT']._serialized_start=1136
+  _globals['_WAIT']._serialized_end=1273
+  _globals['_CALLWAIT']._serialized_start=1276
+  _globals['_CALLWAIT']._serialized_end=1566
+  _globals['_SLEEPWAIT']._serialized_start=1568
+  _globals['_SLEEPWAIT']._serialized_end=1626
+  _globals['_SIGNALWAIT']._serialized_start=1629
+  _globals['_SIGNALWAIT']._serialized_end=1786
 # @@protoc_insertion_point(module_scope)

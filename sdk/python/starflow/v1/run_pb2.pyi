@@ -18,6 +18,7 @@ class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_STATE_YIELDED: _ClassVar[RunState]
     RUN_STATE_SUCCEEDED: _ClassVar[RunState]
     RUN_STATE_FAILED: _ClassVar[RunState]
+    RUN_STATE_CANCELLED: _ClassVar[RunState]
 
 class RunView(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -41,6 +42,7 @@ RUN_STATE_SLEEPING: RunState
 RUN_STATE_YIELDED: RunState
 RUN_STATE_SUCCEEDED: RunState
 RUN_STATE_FAILED: RunState
+RUN_STATE_CANCELLED: RunState
 RUN_VIEW_UNSPECIFIED: RunView
 RUN_VIEW_BASIC: RunView
 RUN_VIEW_FULL: RunView
@@ -52,12 +54,28 @@ PAUSE_REASON_LOG_CORRUPT: PauseReason
 PAUSE_REASON_INTERNAL: PauseReason
 PAUSE_REASON_CRASH_LOOP: PauseReason
 
+class ScriptBundle(_message.Message):
+    __slots__ = ("sources", "entry")
+    class SourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    sources: _containers.ScalarMap[str, str]
+    entry: str
+    def __init__(self, sources: _Optional[_Mapping[str, str]] = ..., entry: _Optional[str] = ...) -> None: ...
+
 class Run(_message.Message):
-    __slots__ = ("namespace", "run_id", "state", "paused", "script_hash", "version", "create_time", "update_time", "finish_time", "waits", "input", "output", "failure", "script", "pause_reason", "pause_message")
+    __slots__ = ("namespace", "run_id", "state", "paused", "cancel_requested", "script_hash", "version", "create_time", "update_time", "finish_time", "waits", "input", "output", "failure", "script", "bundle", "pause_reason", "pause_message", "cancel_reason", "status", "unread_signals", "unread_signal_count", "restarts", "segment_version")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_HASH_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -68,12 +86,20 @@ class Run(_message.Message):
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
     PAUSE_REASON_FIELD_NUMBER: _ClassVar[int]
     PAUSE_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REASON_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_SIGNAL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     run_id: str
     state: RunState
     paused: bool
+    cancel_requested: bool
     script_hash: str
     version: int
     create_time: _timestamp_pb2.Timestamp
@@ -84,9 +110,26 @@ class Run(_message.Message):
     output: _payload_pb2.Payload
     failure: _failure_pb2.Failure
     script: str
+    bundle: ScriptBundle
     pause_reason: PauseReason
     pause_message: str
-    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., paused: bool = ..., script_hash: _Optional[str] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., script: _Optional[str] = ..., pause_reason: _Optional[_Union[PauseReason, str]] = ..., pause_message: _Optional[str] = ...) -> None: ...
+    cancel_reason: str
+    status: _payload_pb2.Payload
+    unread_signals: _containers.RepeatedCompositeFieldContainer[UnreadSignal]
+    unread_signal_count: int
+    restarts: int
+    segment_version: int
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., paused: bool = ..., cancel_requested: bool = ..., script_hash: _Optional[str] = ..., version: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., script: _Optional[str] = ..., bundle: _Optional[_Union[ScriptBundle, _Mapping]] = ..., pause_reason: _Optional[_Union[PauseReason, str]] = ..., pause_message: _Optional[str] = ..., cancel_reason: _Optional[str] = ..., status: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., unread_signals: _Optional[_Iterable[_Union[UnreadSignal, _Mapping]]] = ..., unread_signal_count: _Optional[int] = ..., restarts: _Optional[int] = ..., segment_version: _Optional[int] = ...) -> None: ...
+
+class UnreadSignal(_message.Message):
+    __slots__ = ("name", "version", "time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Wait(_message.Message):
     __slots__ = ("call", "sleep", "signal")
@@ -99,7 +142,7 @@ class Wait(_message.Message):
     def __init__(self, call: _Optional[_Union[CallWait, _Mapping]] = ..., sleep: _Optional[_Union[SleepWait, _Mapping]] = ..., signal: _Optional[_Union[SignalWait, _Mapping]] = ...) -> None: ...
 
 class CallWait(_message.Message):
-    __slots__ = ("function", "call_version", "attempt", "worker_id", "next_attempt_time", "last_failure", "attempt_start_time")
+    __slots__ = ("function", "call_version", "attempt", "worker_id", "next_attempt_time", "last_failure", "attempt_start_time", "expire_time")
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CALL_VERSION_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -107,6 +150,7 @@ class CallWait(_message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_FAILURE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     function: str
     call_version: int
     attempt: int
@@ -114,7 +158,8 @@ class CallWait(_message.Message):
     next_attempt_time: _timestamp_pb2.Timestamp
     last_failure: _failure_pb2.Failure
     attempt_start_time: _timestamp_pb2.Timestamp
-    def __init__(self, function: _Optional[str] = ..., call_version: _Optional[int] = ..., attempt: _Optional[int] = ..., worker_id: _Optional[str] = ..., next_attempt_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., last_failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., attempt_start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, function: _Optional[str] = ..., call_version: _Optional[int] = ..., attempt: _Optional[int] = ..., worker_id: _Optional[str] = ..., next_attempt_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., last_failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., attempt_start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SleepWait(_message.Message):
     __slots__ = ("wake_time",)
@@ -123,13 +168,17 @@ class SleepWait(_message.Message):
     def __init__(self, wake_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SignalWait(_message.Message):
-    __slots__ = ("signal_id", "function", "yield_version", "expire_time")
+    __slots__ = ("signal_id", "name", "function", "yield_version", "expire_time", "wait_version")
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     YIELD_VERSION_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    WAIT_VERSION_FIELD_NUMBER: _ClassVar[int]
     signal_id: str
+    name: str
     function: str
     yield_version: int
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, signal_id: _Optional[str] = ..., function: _Optional[str] = ..., yield_version: _Optional[int] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    wait_version: int
+    def __init__(self, signal_id: _Optional[str] = ..., name: _Optional[str] = ..., function: _Optional[str] = ..., yield_version: _Optional[int] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., wait_version: _Optional[int] = ...) -> None: ...

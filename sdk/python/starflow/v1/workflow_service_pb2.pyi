@@ -63,11 +63,12 @@ DURABILITY_PROCESS: Durability
 DURABILITY_DISK: Durability
 
 class RunRequest(_message.Message):
-    __slots__ = ("namespace", "run_id", "script", "script_hash", "input", "conflict_policy", "allow_unregistered", "wait", "wait_until")
+    __slots__ = ("namespace", "run_id", "script", "script_hash", "bundle", "input", "conflict_policy", "allow_unregistered", "wait", "wait_until")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_HASH_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     CONFLICT_POLICY_FIELD_NUMBER: _ClassVar[int]
     ALLOW_UNREGISTERED_FIELD_NUMBER: _ClassVar[int]
@@ -77,12 +78,13 @@ class RunRequest(_message.Message):
     run_id: str
     script: str
     script_hash: str
+    bundle: _run_pb2.ScriptBundle
     input: _payload_pb2.Payload
     conflict_policy: RunIdConflictPolicy
     allow_unregistered: bool
     wait: _duration_pb2.Duration
     wait_until: WaitUntil
-    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., script: _Optional[str] = ..., script_hash: _Optional[str] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., conflict_policy: _Optional[_Union[RunIdConflictPolicy, str]] = ..., allow_unregistered: bool = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_until: _Optional[_Union[WaitUntil, str]] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., script: _Optional[str] = ..., script_hash: _Optional[str] = ..., bundle: _Optional[_Union[_run_pb2.ScriptBundle, _Mapping]] = ..., input: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., conflict_policy: _Optional[_Union[RunIdConflictPolicy, str]] = ..., allow_unregistered: bool = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., wait_until: _Optional[_Union[WaitUntil, str]] = ...) -> None: ...
 
 class RunResponse(_message.Message):
     __slots__ = ("run", "created")
@@ -113,20 +115,24 @@ class GetRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
 
 class SignalRequest(_message.Message):
-    __slots__ = ("namespace", "run_id", "signal_id", "output", "failure", "only_if_waiting")
+    __slots__ = ("namespace", "run_id", "signal_id", "name", "output", "failure", "request_id", "only_if_waiting")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ONLY_IF_WAITING_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     run_id: str
     signal_id: str
+    name: str
     output: _payload_pb2.Payload
     failure: _failure_pb2.Failure
+    request_id: str
     only_if_waiting: bool
-    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., signal_id: _Optional[str] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., only_if_waiting: bool = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., signal_id: _Optional[str] = ..., name: _Optional[str] = ..., output: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., request_id: _Optional[str] = ..., only_if_waiting: bool = ...) -> None: ...
 
 class SignalResponse(_message.Message):
     __slots__ = ("disposition", "resume_version")
@@ -135,6 +141,52 @@ class SignalResponse(_message.Message):
     disposition: SignalDisposition
     resume_version: int
     def __init__(self, disposition: _Optional[_Union[SignalDisposition, str]] = ..., resume_version: _Optional[int] = ...) -> None: ...
+
+class CancelRunRequest(_message.Message):
+    __slots__ = ("namespace", "run_id", "reason")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    reason: str
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CancelRunResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
+
+class TerminateRunRequest(_message.Message):
+    __slots__ = ("namespace", "run_id", "reason")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    reason: str
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class TerminateRunResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
+
+class UnpauseRunRequest(_message.Message):
+    __slots__ = ("namespace", "run_id")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    run_id: str
+    def __init__(self, namespace: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+
+class UnpauseRunResponse(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: _run_pb2.Run
+    def __init__(self, run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
 
 class GetEventsRequest(_message.Message):
     __slots__ = ("namespace", "run_id", "from_version", "limit", "follow", "types", "omit_payloads")
@@ -165,28 +217,32 @@ class GetEventsResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ..., next_version: _Optional[int] = ..., state: _Optional[_Union[_run_pb2.RunState, str]] = ...) -> None: ...
 
 class Diagnostic(_message.Message):
-    __slots__ = ("severity", "code", "message", "line", "column", "hint")
+    __slots__ = ("severity", "code", "message", "line", "column", "hint", "file")
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     HINT_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
     severity: Severity
     code: str
     message: str
     line: int
     column: int
     hint: str
-    def __init__(self, severity: _Optional[_Union[Severity, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., hint: _Optional[str] = ...) -> None: ...
+    file: str
+    def __init__(self, severity: _Optional[_Union[Severity, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., line: _Optional[int] = ..., column: _Optional[int] = ..., hint: _Optional[str] = ..., file: _Optional[str] = ...) -> None: ...
 
 class ValidateScriptRequest(_message.Message):
-    __slots__ = ("namespace", "script")
+    __slots__ = ("namespace", "script", "bundle")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     script: str
-    def __init__(self, namespace: _Optional[str] = ..., script: _Optional[str] = ...) -> None: ...
+    bundle: _run_pb2.ScriptBundle
+    def __init__(self, namespace: _Optional[str] = ..., script: _Optional[str] = ..., bundle: _Optional[_Union[_run_pb2.ScriptBundle, _Mapping]] = ...) -> None: ...
 
 class ValidateScriptResponse(_message.Message):
     __slots__ = ("valid", "diagnostics", "script_hash", "functions")

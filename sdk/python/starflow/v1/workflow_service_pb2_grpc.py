@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WorkflowServiceStub(object):
-    """WorkflowService starts runs, signals them, and looks at them.
+    """WorkflowService starts runs, signals, cancels, and looks at them.
 
     Rules that hold for every method:
     * Errors carry google.rpc.ErrorInfo with domain "starflow.v1" and a reason out of
@@ -62,6 +62,21 @@ class WorkflowServiceStub(object):
                 request_serializer=starflow_dot_v1_dot_workflow__service__pb2.SignalRequest.SerializeToString,
                 response_deserializer=starflow_dot_v1_dot_workflow__service__pb2.SignalResponse.FromString,
                 _registered_method=True)
+        self.CancelRun = channel.unary_unary(
+                '/starflow.v1.WorkflowService/CancelRun',
+                request_serializer=starflow_dot_v1_dot_workflow__service__pb2.CancelRunRequest.SerializeToString,
+                response_deserializer=starflow_dot_v1_dot_workflow__service__pb2.CancelRunResponse.FromString,
+                _registered_method=True)
+        self.TerminateRun = channel.unary_unary(
+                '/starflow.v1.WorkflowService/TerminateRun',
+                request_serializer=starflow_dot_v1_dot_workflow__service__pb2.TerminateRunRequest.SerializeToString,
+                response_deserializer=starflow_dot_v1_dot_workflow__service__pb2.TerminateRunResponse.FromString,
+                _registered_method=True)
+        self.UnpauseRun = channel.unary_unary(
+                '/starflow.v1.WorkflowService/UnpauseRun',
+                request_serializer=starflow_dot_v1_dot_workflow__service__pb2.UnpauseRunRequest.SerializeToString,
+                response_deserializer=starflow_dot_v1_dot_workflow__service__pb2.UnpauseRunResponse.FromString,
+                _registered_method=True)
         self.GetEvents = channel.unary_stream(
                 '/starflow.v1.WorkflowService/GetEvents',
                 request_serializer=starflow_dot_v1_dot_workflow__service__pb2.GetEventsRequest.SerializeToString,
@@ -80,7 +95,7 @@ class WorkflowServiceStub(object):
 
 
 class WorkflowServiceServicer(object):
-    """WorkflowService starts runs, signals them, and looks at them.
+    """WorkflowService starts runs, signals, cancels, and looks at them.
 
     Rules that hold for every method:
     * Errors carry google.rpc.ErrorInfo with domain "starflow.v1" and a reason out of
@@ -115,10 +130,44 @@ class WorkflowServiceServicer(object):
     def Signal(self, request, context):
         """Signal delivers a value to a run that waits, or will wait, for it.
 
-        Idempotent: a signal id takes one value, once. The same content again is
-        SIGNAL_DISPOSITION_DUPLICATE, another content ALREADY_EXISTS / SIGNAL_CONFLICT, in a
-        finished run, too. An id that the run never had is FAILED_PRECONDITION /
-        SIGNAL_NOT_EXPECTED, or RUN_FINISHED once it has finished.
+        By id it answers a call that yielded. Idempotent: a signal id takes one value, once.
+        The same content again is SIGNAL_DISPOSITION_DUPLICATE, another content
+        ALREADY_EXISTS / SIGNAL_CONFLICT, in a finished run, too. An id that the run never
+        had is FAILED_PRECONDITION / SIGNAL_NOT_EXPECTED, or RUN_FINISHED once it has
+        finished.
+
+        By name it answers the oldest flow.wait_signal for that name, or is kept for the
+        next one, in the order of arrival. Idempotent by request_id, under the same rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelRun(self, request, context):
+        """CancelRun asks a run to end as CANCELLED. What it waits for is given up, its workers
+        learn it with their next heartbeat, and its deferred functions run. A script that
+        computes gets it at its next wait; a paused run, when it goes on.
+
+        Idempotent: a run that was asked before, or ended as CANCELLED, is returned as it
+        stands. A run that ended otherwise is FAILED_PRECONDITION / RUN_FINISHED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TerminateRun(self, request, context):
+        """TerminateRun ends a run as CANCELLED at once; no code of the script runs any more.
+        It is for runs that cannot go on: paused ones, or those whose deferred functions
+        hang. Idempotent, as CancelRun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnpauseRun(self, request, context):
+        """UnpauseRun lets a run that the service paused try again: after a limit was raised or
+        the reason was mended otherwise. Idempotent: a run that is not paused is returned as
+        it stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +215,21 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     request_deserializer=starflow_dot_v1_dot_workflow__service__pb2.SignalRequest.FromString,
                     response_serializer=starflow_dot_v1_dot_workflow__service__pb2.SignalResponse.SerializeToString,
             ),
+            'CancelRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelRun,
+                    request_deserializer=starflow_dot_v1_dot_workflow__service__pb2.CancelRunRequest.FromString,
+                    response_serializer=starflow_dot_v1_dot_workflow__service__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'TerminateRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.TerminateRun,
+                    request_deserializer=starflow_dot_v1_dot_workflow__service__pb2.TerminateRunRequest.FromString,
+                    response_serializer=starflow_dot_v1_dot_workflow__service__pb2.TerminateRunResponse.SerializeToString,
+            ),
+            'UnpauseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnpauseRun,
+                    request_deserializer=starflow_dot_v1_dot_workflow__service__pb2.UnpauseRunRequest.FromString,
+                    response_serializer=starflow_dot_v1_dot_workflow__service__pb2.UnpauseRunResponse.SerializeToString,
+            ),
             'GetEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.GetEvents,
                     request_deserializer=starflow_dot_v1_dot_workflow__service__pb2.GetEventsRequest.FromString,
@@ -190,7 +254,7 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowService(object):
-    """WorkflowService starts runs, signals them, and looks at them.
+    """WorkflowService starts runs, signals, cancels, and looks at them.
 
     Rules that hold for every method:
     * Errors carry google.rpc.ErrorInfo with domain "starflow.v1" and a reason out of
@@ -276,6 +340,87 @@ class WorkflowService(object):
             '/starflow.v1.WorkflowService/Signal',
             starflow_dot_v1_dot_workflow__service__pb2.SignalRequest.SerializeToString,
             starflow_dot_v1_dot_workflow__service__pb2.SignalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/starflow.v1.WorkflowService/CancelRun',
+            starflow_dot_v1_dot_workflow__service__pb2.CancelRunRequest.SerializeToString,
+            starflow_dot_v1_dot_workflow__service__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TerminateRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/starflow.v1.WorkflowService/TerminateRun',
+            starflow_dot_v1_dot_workflow__service__pb2.TerminateRunRequest.SerializeToString,
+            starflow_dot_v1_dot_workflow__service__pb2.TerminateRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnpauseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/starflow.v1.WorkflowService/UnpauseRun',
+            starflow_dot_v1_dot_workflow__service__pb2.UnpauseRunRequest.SerializeToString,
+            starflow_dot_v1_dot_workflow__service__pb2.UnpauseRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

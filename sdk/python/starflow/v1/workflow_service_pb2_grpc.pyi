@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class WorkflowServiceStub:
-    """WorkflowService starts runs, signals them, and looks at them.
+    """WorkflowService starts runs, signals, cancels, and looks at them.
 
     Rules that hold for every method:
       * Errors carry google.rpc.ErrorInfo with domain "starflow.v1" and a reason out of
@@ -56,10 +56,44 @@ class WorkflowServiceStub:
     ]
     """Signal delivers a value to a run that waits, or will wait, for it.
 
-    Idempotent: a signal id takes one value, once. The same content again is
-    SIGNAL_DISPOSITION_DUPLICATE, another content ALREADY_EXISTS / SIGNAL_CONFLICT, in a
-    finished run, too. An id that the run never had is FAILED_PRECONDITION /
-    SIGNAL_NOT_EXPECTED, or RUN_FINISHED once it has finished.
+    By id it answers a call that yielded. Idempotent: a signal id takes one value, once.
+    The same content again is SIGNAL_DISPOSITION_DUPLICATE, another content
+    ALREADY_EXISTS / SIGNAL_CONFLICT, in a finished run, too. An id that the run never
+    had is FAILED_PRECONDITION / SIGNAL_NOT_EXPECTED, or RUN_FINISHED once it has
+    finished.
+
+    By name it answers the oldest flow.wait_signal for that name, or is kept for the
+    next one, in the order of arrival. Idempotent by request_id, under the same rules.
+    """
+
+    CancelRun: grpc.UnaryUnaryMultiCallable[
+        starflow.v1.workflow_service_pb2.CancelRunRequest,
+        starflow.v1.workflow_service_pb2.CancelRunResponse,
+    ]
+    """CancelRun asks a run to end as CANCELLED. What it waits for is given up, its workers
+    learn it with their next heartbeat, and its deferred functions run. A script that
+    computes gets it at its next wait; a paused run, when it goes on.
+
+    Idempotent: a run that was asked before, or ended as CANCELLED, is returned as it
+    stands. A run that ended otherwise is FAILED_PRECONDITION / RUN_FINISHED.
+    """
+
+    TerminateRun: grpc.UnaryUnaryMultiCallable[
+        starflow.v1.workflow_service_pb2.TerminateRunRequest,
+        starflow.v1.workflow_service_pb2.TerminateRunResponse,
+    ]
+    """TerminateRun ends a run as CANCELLED at once; no code of the script runs any more.
+    It is for runs that cannot go on: paused ones, or those whose deferred functions
+    hang. Idempotent, as CancelRun.
+    """
+
+    UnpauseRun: grpc.UnaryUnaryMultiCallable[
+        starflow.v1.workflow_service_pb2.UnpauseRunRequest,
+        starflow.v1.workflow_service_pb2.UnpauseRunResponse,
+    ]
+    """UnpauseRun lets a run that the service paused try again: after a limit was raised or
+    the reason was mended otherwise. Idempotent: a run that is not paused is returned as
+    it stands.
     """
 
     GetEvents: grpc.UnaryStreamMultiCallable[
@@ -86,7 +120,7 @@ class WorkflowServiceStub:
     """GetServerInfo tells version, capabilities and limits."""
 
 class WorkflowServiceAsyncStub:
-    """WorkflowService starts runs, signals them, and looks at them.
+    """WorkflowService starts runs, signals, cancels, and looks at them.
 
     Rules that hold for every method:
       * Errors carry google.rpc.ErrorInfo with domain "starflow.v1" and a reason out of
@@ -123,10 +157,44 @@ class WorkflowServiceAsyncStub:
     ]
     """Signal delivers a value to a run that waits, or will wait, for it.
 
-    Idempotent: a signal id takes one value, once. The same content again is
-    SIGNAL_DISPOSITION_DUPLICATE, another content ALREADY_EXISTS / SIGNAL_CONFLICT, in a
-    finished run, too. An id that the run never had is FAILED_PRECONDITION /
-    SIGNAL_NOT_EXPECTED, or RUN_FINISHED once it has finished.
+    By id it answers a call that yielded. Idempotent: a signal id takes one value, once.
+    The same content again is SIGNAL_DISPOSITION_DUPLICATE, another content
+    ALREADY_EXISTS / SIGNAL_CONFLICT, in a finished run, too. An id that the run never
+    had is FAILED_PRECONDITION / SIGNAL_NOT_EXPECTED, or RUN_FINISHED once it has
+    finished.
+
+    By name it answers the oldest flow.wait_signal for that name, or is kept for the
+    next one, in the order of arrival. Idempotent by request_id, under the same rules.
+    """
+
+    CancelRun: grpc.aio.UnaryUnaryMultiCallable[
+        starflow.v1.workflow_service_pb2.CancelRunRequest,
+        starflow.v1.workflow_service_pb2.CancelRunResponse,
+    ]
+    """CancelRun asks a run to end as CANCELLED. What it waits for is given up, its workers
+    learn it with their next heartbeat, and its deferred functions run. A script that
+    computes gets it at its next wait; a paused run, when it goes on.
+
+    Idempotent: a run that was asked before, or ended as CANCELLED, is returned as it
+    stands. A run that ended otherwise is FAILED_PRECONDITION / RUN_FINISHED.
+    """
+
+    TerminateRun: grpc.aio.UnaryUnaryMultiCallable[
+        starflow.v1.workflow_service_pb2.TerminateRunRequest,
+        starflow.v1.workflow_service_pb2.TerminateRunResponse,
+    ]
+    """TerminateRun ends a run as CANCELLED at once; no code of the script runs any more.
+    It is for runs that cannot go on: paused ones, or those whose deferred functions
+    hang. Idempotent, as CancelRun.
+    """
+
+    UnpauseRun: grpc.aio.UnaryUnaryMultiCallable[
+        starflow.v1.workflow_service_pb2.UnpauseRunRequest,
+        starflow.v1.workflow_service_pb2.UnpauseRunResponse,
+    ]
+    """UnpauseRun lets a run that the service paused try again: after a limit was raised or
+    the reason was mended otherwise. Idempotent: a run that is not paused is returned as
+    it stands.
     """
 
     GetEvents: grpc.aio.UnaryStreamMultiCallable[
@@ -153,7 +221,7 @@ class WorkflowServiceAsyncStub:
     """GetServerInfo tells version, capabilities and limits."""
 
 class WorkflowServiceServicer(metaclass=abc.ABCMeta):
-    """WorkflowService starts runs, signals them, and looks at them.
+    """WorkflowService starts runs, signals, cancels, and looks at them.
 
     Rules that hold for every method:
       * Errors carry google.rpc.ErrorInfo with domain "starflow.v1" and a reason out of
@@ -196,10 +264,50 @@ class WorkflowServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[starflow.v1.workflow_service_pb2.SignalResponse, collections.abc.Awaitable[starflow.v1.workflow_service_pb2.SignalResponse]]:
         """Signal delivers a value to a run that waits, or will wait, for it.
 
-        Idempotent: a signal id takes one value, once. The same content again is
-        SIGNAL_DISPOSITION_DUPLICATE, another content ALREADY_EXISTS / SIGNAL_CONFLICT, in a
-        finished run, too. An id that the run never had is FAILED_PRECONDITION /
-        SIGNAL_NOT_EXPECTED, or RUN_FINISHED once it has finished.
+        By id it answers a call that yielded. Idempotent: a signal id takes one value, once.
+        The same content again is SIGNAL_DISPOSITION_DUPLICATE, another content
+        ALREADY_EXISTS / SIGNAL_CONFLICT, in a finished run, too. An id that the run never
+        had is FAILED_PRECONDITION / SIGNAL_NOT_EXPECTED, or RUN_FINISHED once it has
+        finished.
+
+        By name it answers the oldest flow.wait_signal for that name, or is kept for the
+        next one, in the order of arrival. Idempotent by request_id, under the same rules.
+        """
+
+    @abc.abstractmethod
+    def CancelRun(
+        self,
+        request: starflow.v1.workflow_service_pb2.CancelRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[starflow.v1.workflow_service_pb2.CancelRunResponse, collections.abc.Awaitable[starflow.v1.workflow_service_pb2.CancelRunResponse]]:
+        """CancelRun asks a run to end as CANCELLED. What it waits for is given up, its workers
+        learn it with their next heartbeat, and its deferred functions run. A script that
+        computes gets it at its next wait; a paused run, when it goes on.
+
+        Idempotent: a run that was asked before, or ended as CANCELLED, is returned as it
+        stands. A run that ended otherwise is FAILED_PRECONDITION / RUN_FINISHED.
+        """
+
+    @abc.abstractmethod
+    def TerminateRun(
+        self,
+        request: starflow.v1.workflow_service_pb2.TerminateRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[starflow.v1.workflow_service_pb2.TerminateRunResponse, collections.abc.Awaitable[starflow.v1.workflow_service_pb2.TerminateRunResponse]]:
+        """TerminateRun ends a run as CANCELLED at once; no code of the script runs any more.
+        It is for runs that cannot go on: paused ones, or those whose deferred functions
+        hang. Idempotent, as CancelRun.
+        """
+
+    @abc.abstractmethod
+    def UnpauseRun(
+        self,
+        request: starflow.v1.workflow_service_pb2.UnpauseRunRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[starflow.v1.workflow_service_pb2.UnpauseRunResponse, collections.abc.Awaitable[starflow.v1.workflow_service_pb2.UnpauseRunResponse]]:
+        """UnpauseRun lets a run that the service paused try again: after a limit was raised or
+        the reason was mended otherwise. Idempotent: a run that is not paused is returned as
+        it stands.
         """
 
     @abc.abstractmethod
