@@ -196,6 +196,8 @@ TABLE: Final = (
     _count("max-poll-tasks", "max_poll_tasks", "the most tasks in one answer", 1000),
     _duration("slice", "slice_s", "how long a script computes before others may"),
     _limit("max-source-bytes", "max_source_bytes", "the longest script", 256 << 10),
+    _limit("max-bundle-bytes", "max_bundle_bytes", "the largest bundle", 1 << 20),
+    _limit("max-bundle-files", "max_bundle_files", "the most files of a bundle", 1000),
     _limit("max-steps", "max_steps", "steps of a script between two waits", 10**12),
     _limit_time(
         "max-cpu-time", "max_cpu_time_ns", "CPU time of a script between two waits"

@@ -129,7 +129,7 @@ async def test_a_script_may_be_named_by_its_hash():
         )
         view, _ = await s.runtime.start_run(request)
         assert view.script_hash == hash_of(ECHO)
-        assert await s.runtime.script_text(hash_of(ECHO)) == ECHO
+        assert await s.runtime.script(hash_of(ECHO)) == ECHO
 
 
 async def test_an_unknown_hash_is_refused():

@@ -12,16 +12,17 @@ from starflow.v1.workflow_service_pb2_grpc import WorkflowServiceServicer
 from starflow_service import __version__
 from starflow_service.engine.events import Result
 from starflow_service.engine.machine import LANGUAGE_VERSION
-from starflow_service.rpc import fields
+from starflow_service.rpc import fields, scripts
 from starflow_service.rpc.event_stream import EventStream, Selection
 from starflow_service.rpc.payloads import Payloads
 from starflow_service.rpc.runs import fill_run
 from starflow_service.rpc.times import set_ns, set_seconds
 from starflow_service.rpc.waiting import wait_budget_s
-from starflow_service.runtime.errors import FieldInvalidError, TooLargeError
+from starflow_service.runtime.errors import FieldInvalidError
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.runtime import Runtime
 from starflow_service.runtime.types import ConflictPolicy, StartRequest, Until
+from starflow_service.starlark.bundle import Source
 
 T = TypeVar("T")
 
@@ -103,7 +104,8 @@ class WorkflowService(WorkflowServiceServicer):
         fill_run(response.run, view, is_full=is_full)
         # A run whose START cannot be read has no script to show.
         if request.view == run_pb2.RUN_VIEW_WITH_SCRIPT and view.script_hash:
-            response.run.script = await self._runtime.script_text(view.script_hash)
+            script = await self._runtime.script(view.script_hash)
+            scripts.fill_script(response.run, script)
         return response
 
     async def Signal(
@@ -139,7 +141,7 @@ class WorkflowService(WorkflowServiceServicer):
     ) -> pb.ValidateScriptResponse:
         """Check a script without running it."""
         namespace = fields.namespace(request.namespace)
-        report = await self._runtime.validate(namespace, self._script(request.script))
+        report = await self._runtime.validate(namespace, self._script(request))
         response = pb.ValidateScriptResponse(
             valid=report.valid,
             script_hash=report.script_hash,
@@ -154,6 +156,7 @@ class WorkflowService(WorkflowServiceServicer):
                 line=line,
                 column=column,
                 hint=found.hint,
+                file=found.file,
             )
         return response
 
@@ -173,25 +176,28 @@ class WorkflowService(WorkflowServiceServicer):
     def _start(self, request: pb.RunRequest) -> StartRequest:
         source = request.WhichOneof("script_source")
         if source is None:
-            raise FieldInvalidError("script", "is required, or script_hash")
+            raise FieldInvalidError("script", "is required, or bundle or script_hash")
         if source == "script_hash":
             fields.SCRIPT_HASH.check("script_hash", request.script_hash)
         return StartRequest(
             namespace=fields.namespace(request.namespace),
             run_id=fields.run_id(request.run_id) if request.run_id else "",
-            script=self._script(request.script),
+            script=self._script(request),
             script_hash=request.script_hash,
             input=self._payloads.text(request.input, "input"),
             policy=_chosen("conflict_policy", request.conflict_policy, _POLICIES),
             allow_unregistered=request.allow_unregistered,
         )
 
-    def _script(self, text: str) -> str:
-        size = len(text.encode())
-        longest = self._options.limits.max_source_bytes
-        if size > longest:
-            raise TooLargeError("script", size, longest)
-        return text
+    def _script(self, request: pb.RunRequest | pb.ValidateScriptRequest) -> Source:
+        limits = self._options.limits
+        if not request.HasField("bundle"):
+            return scripts.text(request.script, limits)
+        if request.script:
+            raise FieldInvalidError(
+                "bundle", "is there beside script: send one of them"
+            )
+        return scripts.bundle(request.bundle, limits)
 
     def _result(self, request: pb.SignalRequest) -> Result:
         if request.WhichOneof("result") != "failure":

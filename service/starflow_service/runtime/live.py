@@ -78,8 +78,8 @@ class LiveRun:
     changed_records: set[int] = field(default_factory=set)
     # When calls that back off are due, by the version of their CALL.
     retries: dict[int, int] = field(default_factory=dict)
-    # A script that the store must keep together with START: hash and text.
-    script: tuple[str, str] | None = None
+    # A script that the store must keep together with START: hash and stored form.
+    script: tuple[str, bytes] | None = None
     # Inputs that were applied and wait to be stored, with their answers.
     unanswered: list[tuple[Input, Any]] = field(default_factory=list)
 

@@ -10,17 +10,26 @@ from starflow_service.runtime.errors import (
     ScriptNotFoundError,
     StoreDownError,
 )
+from starflow_service.starlark import bundle
+from starflow_service.starlark.bundle import Bundle, Source
 from starflow_service.starlark.diagnostics import ScriptSyntaxError
-from starflow_service.starlark.program import Program, compile_program
+from starflow_service.starlark.program import Program, compile_bundle, compile_program
 
 # Compiling takes some milliseconds a kilobyte.  Up to this many characters it is done
 # on the spot: a thread would cost more than it spares the others.
 _ON_THE_SPOT_MAX = 2_000
 
 
-def hash_of(script: str) -> str:
-    """Return the script's name: the SHA-256 of its UTF-8 text, in hexadecimal."""
-    return hashlib.sha256(script.encode(errors="surrogatepass")).hexdigest()
+def stored_form(script: Source) -> bytes:
+    """Return *script* as the store keeps it: a text as it is, a bundle in one form."""
+    if isinstance(script, Bundle):
+        return bundle.to_bytes(script)
+    return script.encode(errors="surrogatepass")
+
+
+def hash_of(script: Source) -> str:
+    """Return the script's name: the SHA-256 of its stored form, in hexadecimal."""
+    return hashlib.sha256(stored_form(script)).hexdigest()
 
 
 class Programs:
@@ -33,7 +42,7 @@ class Programs:
         # Hashes that the store is known to hold.
         self._stored: set[str] = set()
 
-    async def compile(self, script_hash: str, script: str) -> Program:
+    async def compile(self, script_hash: str, script: Source) -> Program:
         """
         Return the compiled *script*.
 
@@ -45,7 +54,9 @@ class Programs:
             self._programs.move_to_end(script_hash)
             return program
         try:
-            if len(script) <= _ON_THE_SPOT_MAX:
+            if isinstance(script, Bundle):
+                program = await asyncio.to_thread(compile_bundle, script)
+            elif len(script) <= _ON_THE_SPOT_MAX:
                 program = compile_program(script)
             else:
                 program = await asyncio.to_thread(compile_program, script)
@@ -64,14 +75,17 @@ class Programs:
             ScriptNotFoundError: It keeps none.
         """
         program = self._programs.get(script_hash)
-        if program is not None:
+        # One that was only validated is compiled, too, but no run could be replayed.
+        if program is not None and self.is_stored(script_hash):
             self._programs.move_to_end(script_hash)
             return program
-        return await self.compile(script_hash, await self.text(script_hash))
+        source = await self.source(script_hash)
+        self.mark_stored(script_hash)
+        return await self.compile(script_hash, source)
 
-    async def text(self, script_hash: str) -> str:
+    async def source(self, script_hash: str) -> Source:
         """
-        Return the script's text.
+        Return the script's text or its files.
 
         Raises:
             ScriptNotFoundError: The store does not have it.
@@ -83,7 +97,8 @@ class Programs:
             raise StoreDownError(str(error)) from error
         if data is None:
             raise ScriptNotFoundError(script_hash)
-        return data.decode()
+        found = bundle.from_bytes(data)
+        return data.decode(errors="surrogatepass") if found is None else found
 
     def is_stored(self, script_hash: str) -> bool:
         """Whether the store is known to hold the script."""

@@ -114,7 +114,7 @@ class Runs:
         self,
         key: str,
         program: Program,
-        script: tuple[str, str],
+        script: tuple[str, bytes],
         payload: str,
         apply: Callable[[LiveRun], T],
     ) -> asyncio.Future[T]:
@@ -425,7 +425,7 @@ class Runs:
                 for version in run.changed_records
             },
             pauses.encode_note(run.pause),
-            {script[0]: script[1].encode()} if script and is_new_script else {},
+            {script[0]: script[1]} if script and is_new_script else {},
         )
         await self._append_surely(append)
         if script is not None:

@@ -53,6 +53,7 @@ from starflow_service.runtime.types import (
 )
 from starflow_service.runtime.views import view_of
 from starflow_service.runtime.watches import Watch, Watches
+from starflow_service.starlark.bundle import Source
 
 log = structlog.get_logger()
 
@@ -186,9 +187,9 @@ class Runtime:
                 if _holds(view, until) or not await watch.wait(left):
                     return view
 
-    async def script_text(self, script_hash: str) -> str:
-        """Return the text of a script that the store keeps."""
-        return await self._programs.text(script_hash)
+    async def script(self, script_hash: str) -> Source:
+        """Return the text or the files of a script that the store keeps."""
+        return await self._programs.source(script_hash)
 
     async def signal(
         self,
@@ -240,7 +241,7 @@ class Runtime:
         with self._watches.watch(f"{namespace}/{run_id}") as watch:
             yield watch
 
-    async def validate(self, namespace: str, script: str) -> ScriptReport:
+    async def validate(self, namespace: str, script: Source) -> ScriptReport:
         """Check a script without running it."""
         return await self._starts.validate(namespace, script)
 

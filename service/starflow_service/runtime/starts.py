@@ -10,7 +10,7 @@ from starflow_service.runtime.errors import (
     ScriptInvalidError,
 )
 from starflow_service.runtime.live import LiveRun
-from starflow_service.runtime.programs import Programs, hash_of
+from starflow_service.runtime.programs import Programs, hash_of, stored_form
 from starflow_service.runtime.registry import Registry
 from starflow_service.runtime.runs import Runs
 from starflow_service.runtime.types import (
@@ -20,6 +20,7 @@ from starflow_service.runtime.types import (
     StartRequest,
 )
 from starflow_service.starlark import jsontext
+from starflow_service.starlark.bundle import Source
 from starflow_service.starlark.diagnostics import Diagnostic
 from starflow_service.starlark.program import Program
 
@@ -50,14 +51,15 @@ class Starts:
         The run is begun without looking whether it exists: the store refuses a second
         START, and then, seldom, the first is looked at.
         """
-        script_hash, program, text = await self._program(request)
+        script_hash, program = await self._program(request)
         self._check_functions(request, program)
         run_id = request.run_id or self._clock.nonce() + self._clock.nonce()
         key = f"{request.namespace}/{run_id}"
         if not self._runs.is_live(key):
             try:
+                script = script_hash, stored_form(request.script)
                 view = await self._runs.start(
-                    key, program, (script_hash, text), request.input, self._view
+                    key, program, script, request.input, self._view
                 )
             except ConflictError:
                 pass
@@ -65,7 +67,7 @@ class Starts:
                 return view, True
         return await self._attach(key, request, script_hash), False
 
-    async def validate(self, namespace: str, script: str) -> ScriptReport:
+    async def validate(self, namespace: str, script: Source) -> ScriptReport:
         """Check *script* without running it."""
         script_hash = hash_of(script)
         try:
@@ -74,17 +76,15 @@ class Starts:
             return ScriptReport(False, error.diagnostics, script_hash, ())
         functions = list(program.functions)
         diagnostics = [*program.warnings, *self._unknown(namespace, program)]
-        diagnostics.sort(key=lambda diagnostic: diagnostic.pos)
+        diagnostics.sort(key=lambda found: (found.file, found.pos))
         valid = all(diagnostic.severity != "error" for diagnostic in diagnostics)
         return ScriptReport(valid, diagnostics, script_hash, functions)
 
-    async def _program(self, request: StartRequest) -> tuple[str, Program, str]:
+    async def _program(self, request: StartRequest) -> tuple[str, Program]:
         if request.script_hash:
-            program = await self._programs.load(request.script_hash)
-            return request.script_hash, program, ""
+            return request.script_hash, await self._programs.load(request.script_hash)
         script_hash = hash_of(request.script)
-        program = await self._programs.compile(script_hash, request.script)
-        return script_hash, program, request.script
+        return script_hash, await self._programs.compile(script_hash, request.script)
 
     def _check_functions(self, request: StartRequest, program: Program) -> None:
         if request.allow_unregistered:

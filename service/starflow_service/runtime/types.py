@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from starflow_service.engine.events import Failure, Result, RetryPolicy
+from starflow_service.starlark.bundle import Source
 from starflow_service.starlark.diagnostics import Diagnostic
 
 NS = 1_000_000_000  # nanoseconds in a second
@@ -53,7 +54,7 @@ class StartRequest:
     namespace: str
     # Empty: the runtime chooses one.
     run_id: str
-    script: str
+    script: Source
     script_hash: str
     # JSON text.
     input: str

@@ -8,7 +8,7 @@ that equal bundles have equal hashes.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 SUFFIX: Final = ".star"
 DEFAULT_ENTRY: Final = "main.star"
@@ -29,6 +29,10 @@ class Bundle:
 
     sources: Mapping[str, str]
     entry: str = DEFAULT_ENTRY
+
+
+# What a client sends as a script: one text, or several files.
+Source: TypeAlias = str | Bundle
 
 
 class PathError(Exception):

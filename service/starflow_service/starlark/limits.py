@@ -24,6 +24,8 @@ class Limits:
     # The text.  Compiling is work that no meter sees; what else bounds it (tokens,
     # depth, size of the tree) follows from CPython's own limits and is fixed.
     max_source_bytes: int = 256 * 1024
+    max_bundle_bytes: int = 1024 * 1024
+    max_bundle_files: int = 64
 
     # Work and memory.  Steps and CPU time are per activation; bytes are cumulative over
     # the run and grow with every recorded event.  Steps are the same on every machine
