@@ -6,6 +6,7 @@
     - UnknownSignalError    the run never had this signal id
     - NotWaitingError       the run does not wait for it at this moment
     - AnsweredError         the signal id was answered before, differently
+    - TooManySignalsError   the run keeps as many unread signals as it may
 * ReplayMismatch (Abort)    the script asked for something else than its log holds
 
 A ReplayMismatch is no Exception, so that no script can hold it: the run stays exactly
@@ -40,7 +41,11 @@ class NotWaitingError(SignalRefusal):
 
 
 class AnsweredError(SignalRefusal):
-    """The signal id was answered before, with another content."""
+    """The signal id, or request id, was answered before, with another content."""
+
+
+class TooManySignalsError(SignalRefusal):
+    """The run keeps as many signals by name as it may, and reads none of them."""
 
 
 class ReplayMismatch(Abort):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from starflow_service.engine.events import (
+    Cancel,
     Event,
     Failure,
     FailureKind,
@@ -43,6 +44,14 @@ class Sources(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """A signal by name answers a WAIT; it has been recorded."""
+
+    wait_version: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
 class LoneWake:
     """A sleep that was the only wait is over: the script's next step will show it."""
 
@@ -50,7 +59,7 @@ class LoneWake:
 
 
 # What can move a script that has blocked.
-Arrival: TypeAlias = Return | Resume | Wake | LoneWake
+Arrival: TypeAlias = Return | Resume | Wake | Answer | Cancel | LoneWake
 
 
 class Ledger:
@@ -126,15 +135,19 @@ class Ledger:
         self._arrived(Resume(version, now, call_version, signal_id, result))
         return version
 
-    def expired(self, call_version: int) -> None:
-        """A yielded call waited too long."""
-        call = self.history.calls[call_version].call
-        failure = Failure(
-            "STARFLOW_TIMEOUT",
-            f"{call.function} waited too long for signal {call.signal_id}",
-            FailureKind.TIMEOUT,
-        )
-        self.resumed(call_version, failure)
+    def expired(self, call_version: int, *, attempts: int = 0) -> None:
+        """A call, or what it yielded for, took too long; *attempts* were made."""
+        call = self.history.calls[call_version]
+        function = call.call.function
+        if call.yielded is None:
+            failure = _timeout(f"{function} took longer than its timeout")
+            self.returned(
+                call_version, failure, attempts=attempts, worker_id="", delivery=""
+            )
+        else:
+            signal_id = call.call.signal_id
+            words = f"{function} waited too long for signal {signal_id}"
+            self.resumed(call_version, _timeout(words))
 
     def signal(
         self, signal_id: str, result: Result, *, only_if_waiting: bool
@@ -154,13 +167,52 @@ class Ledger:
             self.record(Signal(*self.next(), signal_id, result))
         return answer, version
 
-    def woke(self, sleep_version: int) -> None:
-        """A sleep is over."""
-        if self.history.waits > 1:
-            self._arrived(Wake(*self.next(), sleep_version))
-        else:
-            self._arrivals.append(LoneWake(sleep_version))
+    def signal_by_name(
+        self, name: str, request_id: str, result: Result, *, only_if_waiting: bool
+    ) -> tuple[SignalAnswer, int]:
+        """
+        Take a signal by name; return what became of it, and the version of its SIGNAL.
 
-    def _arrived(self, event: Return | Resume | Wake) -> None:
+        RESUME says that a WAIT was open.  Without a *request_id* no signal is known
+        again.
+
+        Raises:
+            SignalRefusal: See `History.judge_named`.
+        """
+        answer, version = self.history.judge_named(
+            name, request_id, result, only_if_waiting=only_if_waiting
+        )
+        if answer is SignalAnswer.DUPLICATE:
+            return answer, version
+        waiter = self.history.waiter(name)
+        version, now = self.next()
+        self.record(Signal(version, now, "", result, name, request_id))
+        if waiter is not None:
+            self._arrivals.append(Answer(waiter, result))
+        return answer, version
+
+    def cancel(self, reason: str) -> bool:
+        """
+        Ask the script to end, because of *reason*.
+
+        Return whether this is the first time; only that is recorded.
+        """
+        if self.history.cancel is not None:
+            return False
+        self._arrived(Cancel(*self.next(), reason))
+        return True
+
+    def woke(self, version: int) -> None:
+        """A sleep is over, or a WAIT took too long."""
+        if self.history.ends_quietly(version):
+            self._arrivals.append(LoneWake(version))
+        else:
+            self._arrived(Wake(*self.next(), version))
+
+    def _arrived(self, event: Return | Resume | Wake | Cancel) -> None:
         self.record(event)
         self._arrivals.append(event)
+
+
+def _timeout(message: str) -> Failure:
+    return Failure("STARFLOW_TIMEOUT", message, FailureKind.TIMEOUT)
