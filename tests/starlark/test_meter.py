@@ -65,3 +65,26 @@ def test_a_grant_renews_the_steps_and_adds_bytes() -> None:
 def test_suspending_without_a_thread_is_refused() -> None:
     with pytest.raises(RuntimeError, match="no script is running"):
         meter().suspend()
+
+
+def test_a_grant_does_not_begin_another_slice() -> None:
+    """A replay is one activation after the other, and must be sliced as a whole."""
+    m = meter(max_steps=1000, slice_steps=100)
+    m.work(70)
+    m.grant(1)
+    assert (m.steps, m.remaining, m.activations) == (30, 970, 2)
+
+
+def test_an_activation_that_is_out_of_time_ends_at_the_next_tick() -> None:
+    m = meter(max_steps=1000, slice_steps=100, max_cpu_time_ns=1_500_000_000)
+    m.is_out_of_time = True
+    with pytest.raises(LimitError, match=r"more than 1\.5 s of CPU time") as caught:
+        m.work(101)
+    assert caught.value.limit == "max_cpu_time"
+
+
+def test_whoever_drives_the_script_says_how_long_slices_are() -> None:
+    m = meter(max_steps=1000, slice_steps=100)
+    m.slice_steps = 300
+    m.work(101)
+    assert (m.steps, m.remaining) == (300, 599)

@@ -153,6 +153,11 @@ class Machine:
         self._thread.kill()
 
     @property
+    def meter(self) -> Meter:
+        """What the script has left, and how long its slices are."""
+        return self._thread.meter
+
+    @property
     def is_replaying(self) -> bool:
         """Whether recorded events are left."""
         return self._cursor < len(self._recorded)

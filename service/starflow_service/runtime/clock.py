@@ -19,6 +19,10 @@ class Clock:
         """Return seconds of a clock that never goes back."""
         return time.monotonic()
 
+    def cpu_ns(self) -> int:
+        """Return the CPU time that the calling thread has had."""
+        return time.thread_time_ns()
+
     def rand_below(self, limit: int) -> int:
         """Return a random number from 0 to *limit* - 1."""
         return self._random.randrange(limit)

@@ -47,6 +47,7 @@ from starflow_service.runtime.errors import (
 from starflow_service.runtime.live import Input, LiveRun, Pause, Stored
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.programs import Programs
+from starflow_service.runtime.slices import Computing, Line
 from starflow_service.runtime.types import PauseReason
 from starflow_service.starlark.program import Program
 
@@ -86,6 +87,7 @@ class Runs:
         # not known any more.
         self._on_stored = on_stored
         self._on_lost = on_lost
+        self._line = Line(clock, options.slice_s)
         self._runs: OrderedDict[str, LiveRun] = OrderedDict()
         self._rounds: set[asyncio.Task[None]] = set()
         self._append_ids = itertools.count(1)
@@ -349,14 +351,19 @@ class Runs:
         machine = run.machine
         if machine is None:
             return
-        slices = 0
+        slices, computing = 0, Computing(self._line)
+        before = self._clock.cpu_ns()
         while (turn := machine.turn()) is Turn.SLICED:
             slices += 1
+            slice_ns = self._clock.cpu_ns() - before
+            if self._is_closed:
+                # It goes on where it was when a server starts.
+                raise DrainingError
             if slices % _SLICES_BEFORE_STORE == 0 and not machine.is_replaying:
                 _apply_readers(run)
                 await self._save(run, Phase.RUNNABLE)
-            else:
-                await asyncio.sleep(0)
+            await computing.between(machine, slice_ns)
+            before = self._clock.cpu_ns()
         for line in machine.take_prints():
             log.info("script.print", run=run.key, line=line)
         if turn is Turn.FINISHED:

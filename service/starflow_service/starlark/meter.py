@@ -6,6 +6,10 @@ what is left of a budget that only ever shrinks while the script runs, whether o
 the memory was given back, because that alone can be checked without looking at the
 heap.
 
+Steps are not time: what one takes differs by a hundred, by what it does.  Whoever
+drives the script has a clock.  It sets `slice_steps` so that slices take the time that
+they should, and `is_out_of_time` when an activation has had all that it may.
+
 Compiled code takes its steps from `steps` in place and looks at the sign at loop heads
 and function entries, so both counters may be below zero for a moment.  Whoever
 allocates in proportion to a script's data calls `charge` first; whoever works in
@@ -35,13 +39,16 @@ class Meter:
     """
 
     __slots__ = (
+        "activations",
         "bytes",
         "depth",
         "host",
         "hub",
+        "is_out_of_time",
         "limits",
         "printed",
         "remaining",
+        "slice_steps",
         "steps",
     )
 
@@ -54,7 +61,10 @@ class Meter:
         self.depth = 0  # calls under way, where the program counts them
         self.printed = 0  # UTF-8 bytes that the script has printed
         self.remaining = limits.max_steps
+        self.slice_steps = limits.slice_steps
         self.steps = 0
+        self.activations = 1
+        self.is_out_of_time = False
         self._renew()
 
     def charge(self, n: int) -> None:
@@ -97,6 +107,10 @@ class Meter:
             raise LimitError("max_steps", f"script took more than {limit} steps")
         if self.hub is not None:
             leave(self.hub, SLICED)
+        if self.is_out_of_time:
+            seconds = self.limits.max_cpu_time_ns / 1e9
+            message = f"script used more than {seconds:g} s of CPU time"
+            raise LimitError("max_cpu_time", message)
         self._renew()
 
     def check(self) -> None:
@@ -130,9 +144,11 @@ class Meter:
     def grant(self, events: int) -> None:
         """Begin an activation: a full step budget, and memory for *events* events."""
         self.bytes += events * self.limits.bytes_per_event
-        self.remaining = self.limits.max_steps
-        self.steps = 0
-        self._renew()
+        self.activations += 1
+        # What is left of the slice stays: a replay is thousands of activations without
+        # a wait between them, and must be sliced as well.
+        self.steps = min(self.steps, self.limits.max_steps)
+        self.remaining = self.limits.max_steps - self.steps
 
     def stack(self) -> list[Frame]:
         """Return the script's stack right now, outermost first."""
@@ -141,7 +157,7 @@ class Meter:
     def _renew(self) -> None:
         """Begin a slice.  An empty budget shows at the next tick."""
         left = self.remaining + self.steps
-        self.steps = min(self.limits.slice_steps, left)
+        self.steps = min(self.slice_steps, left)
         self.remaining = left - self.steps
 
 
