@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from starflow._bundle import Bundle as Bundle
     from starflow._client import Client as Client
     from starflow._context import TaskContext as TaskContext
     from starflow._context import WaitForSignal as WaitForSignal
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from starflow.errors import VersionOutOfRange as VersionOutOfRange
 
 _MODULES = {
+    "_bundle": ("Bundle",),
     "_client": ("Client",),
     "_context": ("TaskContext", "WaitForSignal", "wait_for_signal"),
     "_failure": ("Failure",),

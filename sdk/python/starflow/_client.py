@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 
 from starflow import _convert, _failure, _model, _status
+from starflow._bundle import Bundle
 from starflow._connection import (
     DEFAULT_ADDRESS,
     DEFAULT_NAMESPACE,
@@ -101,7 +102,7 @@ class Client:
 
     async def start(
         self,
-        script: str | None = None,
+        script: str | Bundle | None = None,
         *,
         input: Any = None,
         run_id: str | None = None,
@@ -112,6 +113,8 @@ class Client:
     ) -> Run:
         """
         Start a run of *script*, or of a stored script named by *script_hash*.
+
+        A script is one text or, as a `Bundle`, several files.
 
         With a *run_id* of your own this is idempotent: the same id, script and input
         find the run that exists (*conflict* says what else may be found). Without one
@@ -133,7 +136,7 @@ class Client:
             allow_unregistered=allow_unregistered,
         )
         if script is not None:
-            request.script = script
+            _fill_script(request, script)
         elif script_hash is not None:
             request.script_hash = script_hash
         if input is not None:
@@ -299,11 +302,10 @@ class Client:
                 for message in batch.events:
                     yield _model.event(message)
 
-    async def validate(self, script: str) -> Validation:
+    async def validate(self, script: str | Bundle) -> Validation:
         """Check *script* without running it. A bad script is no error but an answer."""
-        request = pb.ValidateScriptRequest(
-            namespace=self.connection.namespace, script=script
-        )
+        request = pb.ValidateScriptRequest(namespace=self.connection.namespace)
+        _fill_script(request, script)
         return _model.validation(await self._call("ValidateScript", request))
 
     async def server_info(self) -> ServerInfo:
@@ -399,6 +401,16 @@ class Client:
     @property
     def _address(self) -> str:
         return self.connection.address
+
+
+def _fill_script(
+    request: pb.RunRequest | pb.ValidateScriptRequest, script: str | Bundle
+) -> None:
+    if isinstance(script, Bundle):
+        request.bundle.sources.update(script.sources)
+        request.bundle.entry = script.entry
+    else:
+        request.script = script
 
 
 class _Trial:

@@ -1,7 +1,7 @@
 """What the service answers, as plain Python values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from starflow import _failure, _json
+from starflow._bundle import Bundle
 from starflow._enums import enum_name
 from starflow._failure import Failure
 from starflow.v1 import event_pb2, failure_pb2, payload_pb2, run_pb2
@@ -71,7 +72,9 @@ class RunInfo:
     input: Any = None
     output: Any = None
     failure: Failure | None = None
+    # Only if it was asked for: the text of a script of one file, or all its files.
     script: str = ""
+    bundle: Bundle | None = None
 
     @property
     def finished(self) -> bool:
@@ -89,6 +92,8 @@ class RunInfo:
             name: getattr(self, name) for name in self.__dataclass_fields__
         }
         values["waits"] = [wait.to_dict() for wait in self.waits]
+        if self.bundle is not None:
+            values["bundle"] = asdict(self.bundle)
         known = {k: v for k, v in values.items() if v not in (None, "", (), [])}
         if not self.paused:
             del known["paused"]
@@ -168,6 +173,8 @@ class Diagnostic:
     line: int
     column: int
     hint: str
+    # The path of the file in the bundle; empty if the script is a single file.
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +241,9 @@ def run_info(run: run_pb2.Run) -> RunInfo:
         output=payload_value(run.output),
         failure=_failure.from_pb(run.failure) if failed else None,
         script=run.script,
+        bundle=Bundle(dict(run.bundle.sources), run.bundle.entry)
+        if run.HasField("bundle")
+        else None,
     )
 
 
@@ -254,7 +264,9 @@ def signal_outcome(response: workflow_pb2.SignalResponse) -> SignalOutcome:
 def validation(response: workflow_pb2.ValidateScriptResponse) -> Validation:
     """Return the findings about a script."""
     findings = (
-        Diagnostic(_severity(d.severity), d.code, d.message, d.line, d.column, d.hint)
+        Diagnostic(
+            _severity(d.severity), d.code, d.message, d.line, d.column, d.hint, d.file
+        )
         for d in response.diagnostics
     )
     return Validation(

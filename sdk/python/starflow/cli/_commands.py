@@ -3,7 +3,6 @@
 import argparse
 import logging
 import math
-import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,10 +11,9 @@ from starflow import _json
 from starflow._client import Client
 from starflow._failure import Failure
 from starflow._run import Run, outcome
-from starflow.cli import _exits, _render
+from starflow.cli import _exits, _render, _scripts
 from starflow.errors import ConversionError, ScriptInvalid
 
-_SCRIPT_PLACE = re.compile(r"^script(?=:\d)")
 Command = Callable[[Client, argparse.Namespace], Awaitable[int]]
 
 # Nobody who typed a command wants to wait for a service that is not there. gRPC by
@@ -59,16 +57,16 @@ async def run(client: Client, options: argparse.Namespace) -> int:
 
 
 async def _start(client: Client, options: argparse.Namespace) -> Run:
+    given = _scripts.given(options)
     try:
         return await client.start(
-            _read_text(options.file),
+            given.script,
             input=_read_json("--input", options.input),
             run_id=options.run_id,
             allow_unregistered=options.allow_unregistered,
         )
     except ScriptInvalid as error:
-        # The service never heard the file's name.
-        error.message = _SCRIPT_PLACE.sub(lambda _: options.file, error.message)
+        error.message = given.located(error.message)
         raise
 
 
@@ -108,9 +106,9 @@ async def signal(client: Client, options: argparse.Namespace) -> int:
 
 async def validate(client: Client, options: argparse.Namespace) -> int:
     """Check a script."""
-    script = _read_text(options.file)
-    found = await client.validate(script)
-    _render.validation(options.file, script, found, as_json=options.json)
+    given = _scripts.given(options)
+    found = await client.validate(given.script)
+    _render.validation(given, found, as_json=options.json)
     return _exits.OK if found.valid else _exits.FAILED
 
 

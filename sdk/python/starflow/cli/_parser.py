@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from starflow._connection import DEFAULT_ADDRESS, DEFAULT_NAMESPACE
-from starflow.cli import _commands, _exits, _worker
+from starflow.cli import _commands, _exits, _scripts, _worker
 
 _EXAMPLES = """\
 examples:
@@ -149,9 +149,10 @@ def _add_run(commands: Any) -> None:
         "start a run of a script",
         '  starflow run order.star --input \'{"order": "A-1"}\' --wait\n'
         "  starflow run order.star --input @order.json --run-id order-A-1\n"
-        "  generate | starflow run order.star --input - --wait 60 --json",
+        "  generate | starflow run order.star --input - --wait 60 --json\n"
+        "  starflow run flows/order --entry order.star",
     )
-    parser.add_argument("file", metavar="FILE", help="the script; - for standard input")
+    _scripts.add_arguments(parser)
     parser.add_argument(
         "--input",
         metavar="JSON",
@@ -257,7 +258,7 @@ def _add_validate(commands: Any) -> None:
     example = "  starflow validate order.star"
     help = "check a script without running it"
     parser = _add(commands, "validate", help, example)
-    parser.add_argument("file", metavar="FILE", help="the script; - for standard input")
+    _scripts.add_arguments(parser)
     _on_client(parser, _commands.validate)
 
 

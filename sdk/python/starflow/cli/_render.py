@@ -8,6 +8,7 @@ from typing import Any
 
 from starflow import _convert
 from starflow._model import Event, RunInfo, SignalOutcome, Validation, Wait
+from starflow.cli._scripts import Given
 
 _UNCUT = 1_000_000
 
@@ -89,14 +90,15 @@ def signal_outcome(run_id: str, found: SignalOutcome, *, as_json: bool) -> None:
         print(f"{found.disposition.lower()}: {run_id} had this signal before")
 
 
-def validation(file: str, script: str, found: Validation, *, as_json: bool) -> None:
+def validation(given: Given, found: Validation, *, as_json: bool) -> None:
     """Print what was found in a script, each finding with its line and a caret."""
     if as_json:
         json_line(dataclasses.asdict(found))
         return
-    lines = script.splitlines()
     for each in found.diagnostics:
-        place = f"{file}:{each.line}:{each.column}" if each.line else file
+        lines = given.lines(each.file)
+        place = given.place(each.file)
+        place += f":{each.line}:{each.column}" if each.line else ""
         print(f"{place}: {each.severity.lower()}: {each.message} [{each.code}]")
         if 0 < each.line <= len(lines):
             line = lines[each.line - 1]
@@ -106,7 +108,7 @@ def validation(file: str, script: str, found: Validation, *, as_json: bool) -> N
             print(f"    {each.hint}")
     if found.valid:
         functions = ", ".join(found.functions) or "no functions"
-        print(f"{file}: valid, calls {functions}")
+        print(f"{given.name}: valid, calls {functions}")
 
 
 def _blank(line: str, column: int) -> str:
