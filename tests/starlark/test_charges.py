@@ -224,6 +224,7 @@ MEMBERS: dict[str, Callable[[int], Operation] | None] = {
     "time.parse_duration": lambda n: member("time.parse_duration", "1s" * n),
     "time.parse_time": lambda n: member("time.parse_time", "x" * n, "x" * n + "2006"),
     "time.sleep": FREE,
+    "time.sleep_until": FREE,
     "time.time": FREE,
     **{
         f"math.{name}": FREE

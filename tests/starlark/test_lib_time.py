@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starflow_service.starlark import civil, ops
+from starflow_service.starlark import civil, ops, zones
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.lib_time import TIME
 from starflow_service.starlark.time_values import Duration, Time, duration_text
@@ -26,6 +26,18 @@ def test_now_and_sleep_ask_the_host() -> None:
     assert host.asked == [("sleep", 90 * 10**9), ("now", None)]
 
 
+def test_a_sleep_may_last_until_a_time() -> None:
+    host = ScriptedHost()
+    body = (
+        "t = time.parse_time(time.now(ctx)) + 90 * time.minute\n"
+        "time.sleep_until(ctx, t)\n"
+        "time.sleep_until(t=t.in_location('Asia/Tokyo'), ctx=ctx)"
+    )
+    end_of(body, host)
+    wake_ns = 1_795_185_000 * 10**9
+    assert host.asked[1:] == [("sleep_until", wake_ns), ("sleep_until", wake_ns)]
+
+
 def test_a_negative_sleep_is_none() -> None:
     host = ScriptedHost()
     end_of("time.sleep(ctx=ctx, duration=-5 * time.hour)", host)
@@ -41,8 +53,12 @@ REFUSED = {
         "time.sleep: for parameter duration: got string, want time.duration, "
         "such as 5 * time.second"
     ),
-    "time.sleep(ctx, 24 * 367 * time.hour)": (
-        "time.sleep: for parameter duration: more than a year"
+    "time.sleep_until(ctx, time.now(ctx))": (
+        "time.sleep_until: for parameter t: got string, want time.time, "
+        "such as time.parse_time(time.now(ctx)) + time.hour"
+    ),
+    "time.sleep_until(time.from_timestamp(0))": (
+        "time.sleep_until: missing argument for t"
     ),
     "time.sleep(time.second)": "time.sleep: missing argument for duration",
     "time.sleep(1, time.second)": (
@@ -63,7 +79,7 @@ REFUSED = {
 def test_a_refused_sleep_never_reaches_the_host(expression: str) -> None:
     host = ScriptedHost()
     assert end_of(expression, host) == f"error: {REFUSED[expression]}"
-    assert host.asked == []
+    assert [name for name, _ in host.asked if name.startswith("sleep")] == []
 
 
 def test_a_load_of_time_is_the_function_and_the_module() -> None:
@@ -111,11 +127,11 @@ def test_days_and_dates_are_each_others_inverse(days: int) -> None:
 def test_a_time_has_the_parts_of_the_calendar(moment: datetime) -> None:
     m = make_meter()
     seconds = int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1))
-    t = Time(seconds, moment.microsecond * 1000, civil.UTC)
+    t = Time(seconds, moment.microsecond * 1000, zones.UTC)
     whole = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=t.unix)
     for name in ("year", "month", "day", "hour", "minute", "second"):
         assert ops.attr(m, t, name) == getattr(whole, name)
-    assert t.format("Monday 002") == whole.strftime("%A %j")
+    assert t.format(m, "Monday 002") == whole.strftime("%A %j")
 
 
 LAYOUTS = (
@@ -149,9 +165,8 @@ def test_what_is_written_by_a_layout_is_read_by_it(
 @given(st.integers(-86_400, 86_400).map(lambda n: n // 60 * 60))
 def test_an_offset_is_kept(offset: int) -> None:
     m = make_meter()
-    zone = civil.Zone(offset, "")
-    t = Time(1_600_000_000, 0, zone)
-    text = t.format("2006-01-02T15:04:05-07:00")
+    t = Time(1_600_000_000, 0, zones.fixed(offset, ""))
+    text = t.format(m, "2006-01-02T15:04:05-07:00")
     assert ops.eq(m, call("parse_time", text, "2006-01-02T15:04:05-07:00"), t)
 
 
@@ -159,6 +174,40 @@ def test_an_offset_is_kept(offset: int) -> None:
 def test_what_is_no_time_is_refused_in_words(text: str, layout: str) -> None:
     end = evaluate(f"type(time.parse_time({text!r}, {layout!r}))")
     assert end == '"time.time"' or end.startswith("error: parsing time ")
+
+
+@given(
+    st.integers(-(2**35), 2**37),
+    st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "UTC"]),
+    st.sampled_from(LAYOUTS[:2]),
+)
+def test_what_a_zones_clocks_show_is_read_with_its_offset(
+    unix: int, name: str, layout: str
+) -> None:
+    m = make_meter()
+    t = Time(unix, 0, zones.zone_named(name))
+    layout += " -07:00:00"
+    text = t.format(m, layout)
+    assert ops.eq(m, call("parse_time", text, layout, name), t)
+
+
+def test_reading_and_writing_times_never_hold_the_loop_for_long() -> None:
+    # Each of these once took time in the square of its length.
+    long = "'0s' * 200000"
+    assert evaluate(f"time.parse_duration({long})") == "0s"
+    seconds = "'05' * 250000, '05' * 250000"
+    assert evaluate(f"time.parse_time({seconds}).unix") == "-62167219195"
+    spaces = "'a ' * 250000"
+    assert evaluate(f"time.parse_time({spaces}, {spaces}).unix") == "-62167219200"
+    end = evaluate("len(time.from_timestamp(0).format('.000000000 ' * 90000))")
+    assert end == "990000"
+
+
+def test_a_written_time_has_a_length() -> None:
+    december = "time.time(year=1, month=12, day=1)"
+    assert evaluate(f"len({december}.format('1_' * 300000))") == "900000"
+    end = evaluate(f"{december}.format('1_' * 400000)")
+    assert end == "limit: string of more than 1000000 characters"
 
 
 def test_equal_moments_are_equal_wherever_they_are_seen_from() -> None:

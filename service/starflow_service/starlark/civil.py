@@ -1,32 +1,11 @@
-"""Dates, clock times and zones, in integers."""
+"""Dates and clock times, in integers."""
 
 from dataclasses import dataclass
-
-from starflow_service.starlark.errors import EvalError
 
 DAY_SECONDS = 86_400
 _DAYS_OF_400_YEARS = 146_097
 # Days from the first of March of year 0 to the first of January 1970.
 _EPOCH_DAYS = 719_468
-
-
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """A fixed difference from UTC; a zone that has no name is shown by its offset."""
-
-    offset: int  # seconds east of UTC
-    name: str
-
-    def abbreviation(self) -> str:
-        """Return the name, or what stands for it."""
-        if self.name:
-            return self.name
-        minutes = abs(self.offset) // 60
-        sign = "-" if self.offset < 0 else "+"
-        return f"{sign}{minutes // 60:02d}{minutes % 60:02d}"
-
-
-UTC = Zone(0, "UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +22,9 @@ class Civil:
     yearday: int  # 1 is the first of January
 
 
-_ZONES = {"": UTC, "UTC": UTC}
-
-
-def is_zone(name: str) -> bool:
-    """Return whether a zone of this name is known."""
-    return name in _ZONES
-
-
-def zone_named(name: str) -> Zone:
-    """
-    Return the zone of this name.
-
-    Raises:
-        EvalError: none is known.
-    """
-    if name not in _ZONES:
-        raise EvalError(f"unknown time zone {name[:80]}")
-    return _ZONES[name]
-
-
-def civil(unix: int, zone: Zone) -> Civil:
-    """Return what a clock and a calendar in *zone* show *unix* seconds after 1970."""
-    days, seconds = divmod(unix + zone.offset, DAY_SECONDS)
+def civil(local: int) -> Civil:
+    """Return what clocks and calendars show *local* seconds after their 1970 began."""
+    days, seconds = divmod(local, DAY_SECONDS)
     year, month, day = date_of(days)
     return Civil(
         year,

@@ -1,17 +1,14 @@
-"""The module `time`: the recorded clock, durations, and times to reckon with.
-
-Zones other than UTC are known by their offset only: a table of the world's zones would
-have to be pinned with the interpreter, or a replay could read another one.
-"""
+"""The module `time`: the recorded clock, durations, and times to reckon with."""
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from starflow_service.starlark import time_layout
+from starflow_service.starlark import time_layout, time_parsing
 from starflow_service.starlark.arguments import want_int, want_str
 from starflow_service.starlark.calls import check_context
-from starflow_service.starlark.civil import UTC, is_zone, zone_named
+from starflow_service.starlark.civil import DAY_SECONDS, days_before
 from starflow_service.starlark.errors import EvalError
+from starflow_service.starlark.text import quote
 from starflow_service.starlark.time_values import (
     HOUR,
     MICROSECOND,
@@ -20,14 +17,13 @@ from starflow_service.starlark.time_values import (
     SECOND,
     Duration,
     Time,
-    moment,
 )
 from starflow_service.starlark.values import Builtin, Module, type_name
+from starflow_service.starlark.zones import UTC, is_zone, zone_named
 
 if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
 
-_SLEEP_MAX = 366 * 24 * HOUR
 _UNITS = {
     "ns": 1,
     "us": MICROSECOND,
@@ -56,9 +52,17 @@ def _sleep(m: "Meter", /, ctx: Any, duration: Any) -> None:
             f"time.sleep: for parameter duration: got {type_name(duration)}, "
             "want time.duration, such as 5 * time.second"
         )
-    if duration.nanoseconds > _SLEEP_MAX:
-        raise EvalError("time.sleep: for parameter duration: more than a year")
     m.host.sleep(m, max(duration.nanoseconds, 0))
+
+
+def _sleep_until(m: "Meter", /, ctx: Any, t: Any) -> None:
+    check_context("time.sleep_until", ctx)
+    if type(t) is not Time:
+        raise EvalError(
+            f"time.sleep_until: for parameter t: got {type_name(t)}, "
+            "want time.time, such as time.parse_time(time.now(ctx)) + time.hour"
+        )
+    m.host.sleep_until(m, t.unix_nano())
 
 
 # Durations
@@ -73,48 +77,49 @@ def _parse_duration(m: "Meter", d: Any, /) -> Duration:
             "want a duration or string"
         )
     m.work(len(d) >> 4)
-    return Duration(_nanoseconds(d))
+    return Duration(_nanoseconds(m, d))
 
 
-def _nanoseconds(text: str) -> int:
+def _nanoseconds(m: "Meter", text: str) -> int:
     """Return the length of a duration such as "1h15m30.918s"."""
     negative = text.startswith("-")
-    rest = text[1:] if text[:1] in ("+", "-") else text
-    if rest == "0":
+    place = 1 if text[:1] in ("+", "-") else 0
+    if text[place:] == "0":
         return 0
-    if not rest:
-        raise _bad_duration("invalid duration", text)
+    if place == len(text):
+        raise _bad_duration(m, "invalid duration", text)
     total = 0
-    while rest:
-        count, rest = _term(rest, text)
-        total += count
+    while place < len(text):
+        m.work(2)
+        match = _TERM.match(text, place)
+        assert match is not None, "every part of the pattern may be empty"
+        total += _term(m, match, text)
+        place = match.end()
         if total > 2**63 - (not negative):
-            raise _bad_duration("invalid duration", text)
+            raise _bad_duration(m, "invalid duration", text)
     return -total if negative else total
 
 
-def _term(rest: str, text: str) -> tuple[int, str]:
-    """Return the nanoseconds of the first number with its unit, and what follows."""
-    match = _TERM.match(rest)
-    assert match is not None, "every part of the pattern may be empty"
+def _term(m: "Meter", match: re.Match[str], text: str) -> int:
+    """Return the nanoseconds of a number with its unit."""
     whole, fraction, name = match.groups()
     # More digits than these are too many for any unit.
-    if not (whole or fraction) or len(whole) > 19:
-        raise _bad_duration("invalid duration", text)
+    if not (whole or fraction) or len(whole.lstrip("0")) > 19:
+        raise _bad_duration(m, "invalid duration", text)
     if not name:
-        raise _bad_duration("missing unit in duration", text)
+        raise _bad_duration(m, "missing unit in duration", text)
     unit = _UNITS.get(name)
     if unit is None:
-        raise _bad_duration(f'unknown unit "{name[:20]}" in duration', text)
+        shown = quote(m, name[:20])
+        raise _bad_duration(m, f"unknown unit {shown} in duration", text)
     part = (fraction or "")[:18]
-    count = int(whole or 0) * unit + int(part or 0) * unit // 10 ** len(part)
-    return count, rest[match.end() :]
+    nanoseconds: int = int(part or 0) * unit // 10 ** len(part)
+    return int(whole[-19:] or 0) * unit + nanoseconds
 
 
-def _bad_duration(reason: str, text: str) -> EvalError:
-    return EvalError(
-        f'parse_duration: for parameter 1: time: {reason} "{text[:80]}"',
-    )
+def _bad_duration(m: "Meter", reason: str, text: str) -> EvalError:
+    shown = quote(m, text[:80])
+    return EvalError(f"parse_duration: for parameter 1: time: {reason} {shown}")
 
 
 # Times
@@ -123,7 +128,7 @@ def _bad_duration(reason: str, text: str) -> EvalError:
 def _time(
     m: "Meter",
     /,
-    *,
+    *positional: Any,
     year: Any = 0,
     month: Any = 0,
     day: Any = 0,
@@ -134,20 +139,21 @@ def _time(
     location: Any = "",
 ) -> Time:
     """A month or day that is not given is 0, the one before the first, as in Go."""
-    return moment(
-        (
-            want_int(m, "time", "year", year),
-            want_int(m, "time", "month", month),
-            want_int(m, "time", "day", day),
-        ),
-        (
-            want_int(m, "time", "hour", hour),
-            want_int(m, "time", "minute", minute),
-            want_int(m, "time", "second", second),
-        ),
-        want_int(m, "time", "nanosecond", nanosecond),
-        zone_named(want_str("time", "location", location)),
+    if positional:
+        raise EvalError("time: unexpected positional arguments")
+    days = days_before(
+        want_int(m, "time", "year", year),
+        want_int(m, "time", "month", month),
+        want_int(m, "time", "day", day),
     )
+    seconds = (
+        want_int(m, "time", "hour", hour) * 3600
+        + want_int(m, "time", "minute", minute) * 60
+        + want_int(m, "time", "second", second)
+    )
+    carry, rest = divmod(want_int(m, "time", "nanosecond", nanosecond), SECOND)
+    zone = zone_named(want_str("time", "location", location))
+    return Time(zone.unix_of(days * DAY_SECONDS + seconds + carry), rest, zone)
 
 
 def _from_timestamp(m: "Meter", sec: Any, nsec: Any = 0, /) -> Time:
@@ -164,10 +170,8 @@ def _parse_time(
 ) -> Time:
     text = want_str("parse_time", "x", x)
     layout = want_str("parse_time", "format", format)
-    m.work(len(text) + len(layout) >> 2)
     zone = zone_named(want_str("parse_time", "location", location))
-    date, clock, nanosecond, seen_from = time_layout.parse(text, layout, zone)
-    return moment(date, clock, nanosecond, seen_from)
+    return Time(*time_parsing.parse(m, text, layout, zone))
 
 
 def _is_valid_timezone(m: "Meter", loc: Any, /) -> bool:
@@ -188,6 +192,7 @@ _MEMBERS = {
     "parse_time": Builtin("parse_time", _parse_time),
     "second": Duration(SECOND),
     "sleep": Builtin("time.sleep", _sleep),
+    "sleep_until": Builtin("time.sleep_until", _sleep_until),
     "time": _TIME,
 }
 # `load("time", "time")` may mean the function or the module.  It gets both.

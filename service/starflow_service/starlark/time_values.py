@@ -10,16 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from starflow_service.starlark import time_layout
 from starflow_service.starlark.arguments import INT64_MAX, INT64_MIN, want_str
-from starflow_service.starlark.caps import new_text
-from starflow_service.starlark.civil import (
-    DAY_SECONDS,
-    Zone,
-    civil,
-    days_before,
-    zone_named,
-)
+from starflow_service.starlark.civil import Civil, civil
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.values import MISSING, Builtin, Value
+from starflow_service.starlark.zones import Zone, zone_named
 
 if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
@@ -29,6 +23,8 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
+# The first of January of year 1, which Go takes for no time at all.
+_ZERO_UNIX = -62_135_596_800
 
 
 class Duration(Value):
@@ -174,12 +170,16 @@ class Time(Value):
             raise EvalError("time.time out of range")
 
     def text(self, m: "Meter") -> str:
-        return self.format(time_layout.SHOWN)
+        return self.format(m, time_layout.SHOWN)
 
-    def format(self, layout: str) -> str:
+    def format(self, m: "Meter", layout: str) -> str:
         """Return the time as a layout of Go's wants it."""
-        shown = civil(self.unix, self.zone)
-        return time_layout.write(shown, self.nanosecond, self.zone, layout)
+        offset = self.zone.at(self.unix)
+        shown = civil(self.unix + offset.seconds)
+        return time_layout.write(m, shown, self.nanosecond, offset, layout)
+
+    def truth(self) -> bool:
+        return (self.unix, self.nanosecond) != (_ZERO_UNIX, 0)
 
     def attr(self, m: "Meter", name: str) -> Any:
         method = _METHODS.get(name)
@@ -188,10 +188,10 @@ class Time(Value):
         if name in ("nanosecond", "unix"):
             return getattr(self, name)
         if name == "unix_nano":
-            return self.unix * SECOND + self.nanosecond
+            return self.unix_nano()
         if name not in _CIVIL_NAMES:
             return MISSING
-        return getattr(civil(self.unix, self.zone), name)
+        return getattr(self._civil(), name)
 
     def attr_names(self) -> Iterable[str]:
         return [*_CIVIL_NAMES, *_METHODS, "nanosecond", "unix", "unix_nano"]
@@ -206,6 +206,13 @@ class Time(Value):
 
     def token(self) -> object:
         return (Time, self.unix, self.nanosecond)
+
+    def unix_nano(self) -> int:
+        """Return the nanoseconds since 1970."""
+        return self.unix * SECOND + self.nanosecond
+
+    def _civil(self) -> Civil:
+        return civil(self.unix + self.zone.at(self.unix).seconds)
 
     def plus(self, nanoseconds: int) -> "Time":
         """Return the time so much later."""
@@ -226,21 +233,8 @@ class Time(Value):
 _CIVIL_NAMES = ("day", "hour", "minute", "month", "second", "year")
 
 
-def moment(
-    date: tuple[int, int, int], clock: tuple[int, int, int], nanosecond: int, zone: Zone
-) -> Time:
-    """Return the time at a date and a clock time in *zone*; all may overflow."""
-    hour, minute, second = clock
-    seconds = hour * 3600 + minute * 60 + second - zone.offset
-    return Time(days_before(*date) * DAY_SECONDS + seconds, nanosecond, zone)
-
-
 def _format(m: "Meter", t: Time, layout: Any, /) -> str:
-    wanted = want_str("format", 1, layout)
-    # The longest answer to a character of a layout is "September" to "Jan".
-    new_text(m, 5 * len(wanted))
-    m.work(len(wanted) >> 1)
-    return t.format(wanted)
+    return t.format(m, want_str("format", 1, layout))
 
 
 def _in_location(m: "Meter", t: Time, name: Any, /) -> Time:
