@@ -3,7 +3,7 @@ commands run, against a real server and in the order in which they stand.
 
 A fence says what it is by the word after its language: ``sh run`` is executed, ``sh
 background`` goes on beside the rest, and ``python shop.py`` and ``starlark order.star``
-are files that the commands find.
+are files that the commands find.  ``starlark taxes/main.star`` is a file of a bundle.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ import pytest
 from starflow.v1.failure_pb2 import ErrorReason
 from starflow_service.config import TABLE
 from starflow_service.rpc import status
-from starflow_service.starlark import compile_program
+from starflow_service.starlark import Bundle, compile_bundle, compile_program
 from tests.starlark.evaluate import evaluate
 
 ROOT = Path(__file__).parents[1]
@@ -85,8 +85,24 @@ def fences(document: Path) -> Iterator[Fence]:
 def scripts() -> Iterator[tuple[str, str]]:
     for document in DOCUMENTS:
         for fence in fences(document):
-            if fence.language == "starlark" and fence.word != "values":
+            if is_script(fence) and "/" not in fence.word:
                 yield name_of(document), fence.text
+
+
+def is_script(fence: Fence) -> bool:
+    return fence.language == "starlark" and fence.word != "values"
+
+
+def bundles() -> Iterator[tuple[str, Bundle]]:
+    """Yield the bundles: fences whose names begin with the same folder."""
+    for document in DOCUMENTS:
+        found: dict[str, dict[str, str]] = {}
+        for fence in fences(document):
+            folder, slash, path = fence.word.partition("/")
+            if is_script(fence) and slash:
+                found.setdefault(folder, {})[path] = fence.text
+        for folder, files in found.items():
+            yield f"{name_of(document)}: {folder}", Bundle(files)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -99,6 +115,14 @@ def test_links_lead_somewhere(document):
 @pytest.mark.parametrize(("document", "script"), list(scripts()))
 def test_scripts_compile(document, script):
     assert compile_program(script).functions is not None
+
+
+@pytest.mark.parametrize(("name", "bundle"), list(bundles()))
+def test_bundles_compile_without_a_warning(name, bundle):
+    program = compile_bundle(bundle)
+
+    assert len(program.files) == len(bundle.sources) > 1
+    assert not program.warnings
 
 
 def stated_values() -> Iterator[tuple[str, str]]:
