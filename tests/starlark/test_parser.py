@@ -175,9 +175,13 @@ def test_the_error_says_where_and_what() -> None:
     assert {finding.severity for finding in e.value.diagnostics} == {"error"}
 
 
-def test_no_more_than_twenty_faults_are_told() -> None:
-    assert len(faults("x = = 1\n" * 100)) == 20
-    assert len(faults("while x: pass\n" * 100)) == 20
+@pytest.mark.parametrize("line", ["x = = 1\n", "while x: pass\n", "x = 1_0\n"])
+def test_no_more_than_a_hundred_faults_are_told(line: str) -> None:
+    assert len(faults(line * 100)) == 100
+    found = faults(line * 130)
+    assert len(found) == 101
+    assert (found[-1].code, found[-1].message) == ("MORE", "and 30 more findings")
+    assert found[-1].pos.line == 101
 
 
 # Depth.  A nest of each kind, as deep as wanted.

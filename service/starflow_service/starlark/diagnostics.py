@@ -6,6 +6,7 @@ from typing import Final, Literal
 from starflow_service.starlark.syntax import Pos
 
 _TEXT_MAX: Final = 500
+FINDINGS_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,20 @@ class ScriptSyntaxError(Exception):
         super().__init__(f"{place}: {first.message}")
         self.filename = filename
         self.diagnostics = diagnostics
+
+
+def bounded(findings: list[Diagnostic]) -> list[Diagnostic]:
+    """
+    Return the first 100 of *findings*, and one more that counts the others.
+
+    Errors are kept before warnings, and the order stays.
+    """
+    if len(findings) <= FINDINGS_MAX:
+        return findings
+    # A stable sort by severity: "error" comes before "warning".
+    places = sorted(range(len(findings)), key=lambda i: findings[i].severity)
+    kept = [findings[i] for i in sorted(places[:FINDINGS_MAX])]
+    left = findings[sorted(places[FINDINGS_MAX:])[0]]
+    message = f"and {len(findings) - FINDINGS_MAX} more findings"
+    kept.append(Diagnostic(left.severity, "MORE", message, left.pos, file=left.file))
+    return kept

@@ -9,6 +9,7 @@ recursion limit (a test measures it).
 from collections.abc import Callable
 from typing import Final, Literal
 
+from starflow_service.starlark.diagnostics import Diagnostic
 from starflow_service.starlark.shape import DEPTH_MAX, too_deep
 from starflow_service.starlark.stream import Fault, TokenStream
 from starflow_service.starlark.syntax import (
@@ -62,11 +63,23 @@ _PRECEDENCE: Final = {
     "//": 9,
     "%": 9,
 }
+# What may stand between operands besides: `not in`, and operators that are not ours.
+_INFIX_ALSO: Final = frozenset(["not", "is", "**", "@"])
+_MORE_TO_SEE: Final = frozenset(["not", "is", "**", "@", "&", "|", "<", "==", "!="])
+_MEANT_BY: Final = {
+    "is": "==",
+    "**": "*",
+    "@": "*",
+    "&&": "and",
+    "||": "or",
+    "<>": "!=",
+}
 _PREFIX_PRECEDENCE: Final = {"not": 2, "+": 10, "-": 10, "~": 10}
 
 _LITERALS: Final = frozenset(
     ["int literal", "float literal", "string literal", "bytes literal"]
 )
+_BEGINS_OPERAND: Final = _LITERALS | {"identifier"}
 # What may follow the trailing comma of a tuple.
 _ENDS_LIST: Final = frozenset([")", "]", "}", "=", ";", "newline", "end of file"])
 
@@ -98,9 +111,12 @@ class _Operators:
 class ExpressionParser(TokenStream):
     """Parses expressions off its tokens."""
 
-    def __init__(self, tokens: list[Token]) -> None:
-        super().__init__(tokens)
+    def __init__(self, tokens: list[Token], findings: list[Diagnostic]) -> None:
+        super().__init__(tokens, findings)
         self.depth = 0
+        # Names that something may bind that was not understood.
+        self.lost: set[str] = set()
+        self._annotates = False
         self._brackets: dict[str, Callable[[], Expr]] = {
             "(": self._parenthesised,
             "[": self._list,
@@ -149,8 +165,18 @@ class ExpressionParser(TokenStream):
             result = self.operation()
             if conditional and self.kind == "if":
                 result = self._conditional(result)
+            elif self.kind == ":" and self.at_pair(":", "="):
+                result = self._walrus(result)
         self.depth -= 1
         return result
+
+    def _walrus(self, target: Expr) -> Expr:
+        self.report_foreign(":=", self.pos)
+        self.advance()
+        self.advance()
+        if isinstance(target, Name):
+            self.lost.add(target.name)
+        return self.test()
 
     def _conditional(self, yes: Expr) -> Expr:
         branches = []
@@ -160,7 +186,9 @@ class ExpressionParser(TokenStream):
             test = self.operation()
             if self.kind != "else":
                 message = "conditional expression without else clause"
-                raise self.fault(message, hint="write: a if condition else b")
+                hint = "write: a if condition else b"
+                self.report(Diagnostic("error", "SYNTAX", message, self.pos, hint))
+                break
             self.advance()
             branches.append((no, test))
             no = self.test() if self.kind == "lambda" else self.operation()
@@ -174,7 +202,7 @@ class ExpressionParser(TokenStream):
         while True:
             self._prefixes(pending)
             pending.operands.append(self.operand())
-            if self.kind not in _PRECEDENCE and self.kind != "not":
+            if self.kind not in _PRECEDENCE and self.kind not in _INFIX_ALSO:
                 break
             self._infix(pending)
         pending.reduce(0)
@@ -191,19 +219,43 @@ class ExpressionParser(TokenStream):
     def _infix(self, pending: _Operators) -> None:
         op, pos = self.kind, self.pos
         self.advance()
-        if op == "not":
-            self.expect("in")
-            op = "not in"
+        if op in _MORE_TO_SEE:
+            op = self._whole_operator(op, pos)
         precedence = _PRECEDENCE[op]
         pending.reduce(precedence + 1)
         if precedence == _COMPARISON == pending.precedence:
-            message = (
-                f"{pending.stack[-1][0]} does not associate with {op} (use parens)"
-            )
-            hint = "write: a < b and b < c"
-            raise self.fault(message, pos=pos, hint=hint)
+            self._chained(pending, op, pos)
+            return
         pending.reduce(precedence)
         pending.stack.append((op, pos, precedence, False))
+
+    def _whole_operator(self, op: str, pos: Pos) -> str:
+        """Return what to take *op* for, which may be half or none of an operator."""
+        if op == "not":
+            self.expect("in")
+            return "not in"
+        if op in _MEANT_BY:
+            negated = op == "is" and self.accept("not")
+            self.report_foreign(op, pos, hint="write !=" if negated else "")
+            return "!=" if negated else _MEANT_BY[op]
+        written = op + self.kind
+        if written in _MEANT_BY and self.pos == (pos.line, pos.column + len(op)):
+            self.advance()
+            self.report_foreign(written, pos)
+            return _MEANT_BY[written]
+        return op
+
+    def _chained(self, pending: _Operators, op: str, pos: Pos) -> None:
+        """Report `a < b < c`, and take it for `a < b and b < c`."""
+        first = pending.stack[-1][0]
+        message = f"{first} does not associate with {op} (use parens)"
+        hint = f"write: a {first} b and b {op} c"
+        self.report(Diagnostic("error", "NOT_STARLARK", message, pos, hint))
+        middle = pending.operands[-1]
+        pending.reduce(_COMPARISON)
+        pending.stack.append(("and", pos, _PRECEDENCE["and"], False))
+        pending.operands.append(middle)
+        pending.stack.append((op, pos, _COMPARISON, False))
 
     # Operands
 
@@ -213,12 +265,15 @@ class ExpressionParser(TokenStream):
         if kind == "identifier":
             token = self.advance()
             result: Expr = Name(token.pos, token.pos, str(token.value))
+            if token.value == "await" and self.kind in _BEGINS_OPERAND:
+                self.report_foreign("await", token.pos)
+                return self.operand()
         elif kind in _LITERALS:
             result = self._literal()
         elif kind in self._brackets:
             result = self._brackets[kind]()
         else:
-            raise self.unexpected("primary expression")
+            result = self._foreign_operand()
         while True:
             if self.kind == ".":
                 result = self._dot(result)
@@ -229,10 +284,38 @@ class ExpressionParser(TokenStream):
             else:
                 return result
 
+    def _foreign_operand(self) -> Expr:
+        """Parse what stands for a value in other languages."""
+        pos = self.pos
+        if self.kind == "!":
+            self.advance()
+            self.report_foreign("!", pos)
+            return self.operand()
+        if self.kind in {"*", "**"}:
+            self.advance()
+            self.report_foreign("unpacking", pos)
+            return self.operand()
+        if self.kind == "yield":
+            self.advance()
+            self.report_foreign("yield", pos)
+            if self.kind in _ENDS_LIST:
+                return TupleExpr(pos, pos, [], parenthesised=True)
+            return self.test()
+        if self.at_pair(".", "."):
+            while self.accept("."):
+                pass
+            self.report_foreign("...", pos)
+            return TupleExpr(pos, pos, [], parenthesised=True)
+        raise self.unexpected("primary expression")
+
     def _literal(self) -> Expr:
         token = self.advance()
         value = token.value
         assert isinstance(value, int | float | str | bytes)
+        if self.kind == token.kind and isinstance(value, str | bytes):
+            self.report_foreign("implicit concatenation", self.pos)
+            while self.kind == token.kind:
+                self.advance()
         return Literal_(token.pos, token.pos, value)
 
     def identifier(self) -> Name:
@@ -265,6 +348,9 @@ class ExpressionParser(TokenStream):
         if self.accept(")"):
             return TupleExpr(start, start, [], parenthesised=True)
         inner = self.expression(in_brackets=True)
+        if self.kind == "for":
+            self.report_foreign("generator", start)
+            return self._comprehension(start, inner, ")")
         self.expect(")")
         if isinstance(inner, TupleExpr) and not inner.parenthesised:
             return TupleExpr(start, start, inner.items, parenthesised=True)
@@ -284,23 +370,46 @@ class ExpressionParser(TokenStream):
     def _dict(self) -> Expr:
         start = self.advance().pos
         entries: list[DictEntry] = []
+        is_set = False
         while self.kind != "}":
-            entries.append(self._entry())
-            if len(entries) == 1 and self.kind == "for":
-                return self._comprehension(start, entries[0], "}")
+            if self.kind == "**":
+                self.report_foreign("dict unpacking", self.advance().pos)
+                self.test()
+            else:
+                key = self.test()
+                # Said once: a set has more than one element.
+                is_set = self._is_set(start, is_said=is_set, is_first=not entries)
+                entries.append(self._entry(key, is_set=is_set))
+                if len(entries) == 1 and self.kind == "for":
+                    return self._comprehension(start, entries[0], "}")
             if not self.accept(","):
                 break
         self.expect("}")
         return DictExpr(start, start, entries)
 
-    def _entry(self) -> DictEntry:
-        key = self.test()
+    def _is_set(self, start: Pos, *, is_said: bool, is_first: bool) -> bool:
+        if self.kind not in {",", "}", "for"} or not (is_said or is_first):
+            return False
+        if not is_said:
+            kind = "set comprehension" if self.kind == "for" else "set"
+            self.report_foreign(kind, start)
+        return True
+
+    def _entry(self, key: Expr, *, is_set: bool) -> DictEntry:
+        if is_set:
+            return DictEntry(key.start, key.start, key, key)
         colon = self.expect(":")
         return DictEntry(key.start, colon.pos, key, self.test())
 
     def _comprehension(self, start: Pos, body: Expr | DictEntry, close: str) -> Expr:
+        clauses = self._clauses(close)
+        self.expect(close)
+        return Comprehension(start, start, body, clauses, close == "}", [])
+
+    def _clauses(self, close: str) -> list[ForClause | IfClause]:
+        """Parse the clauses of a comprehension up to *close*, which stays."""
         clauses: list[ForClause | IfClause] = []
-        while not self.accept(close):
+        while self.kind != close:
             pos = self.pos
             if self.accept("for"):
                 target = self.loop_target()
@@ -310,7 +419,7 @@ class ExpressionParser(TokenStream):
                 clauses.append(IfClause(pos, pos, self.test(conditional=False)))
             else:
                 raise self.unexpected(f"'{close}', for, or if")
-        return Comprehension(start, start, body, clauses, close == "}", [])
+        return clauses
 
     def loop_target(self) -> Expr:
         """Parse what stands between `for` and `in`: no operators, `in` is one."""
@@ -358,10 +467,15 @@ class ExpressionParser(TokenStream):
         if self.accept("**"):
             return Argument(start, start, "starstar", self.test())
         value = self.test()
+        if self.kind == "for":
+            self.report_foreign("generator", start)
+            clauses = self._clauses(")")
+            value = Comprehension(start, start, value, clauses, False, [])
         if self.kind != "=":
             return Argument(start, start, "positional", value)
         if not isinstance(value, Name):
-            raise self.fault("keyword argument must have form name=expr")
+            hint = "to compare write =="
+            raise self.fault("keyword argument must have form name=expr", hint=hint)
         self.advance()
         return Argument(start, start, "keyword", self.test(), value.name)
 
@@ -377,11 +491,17 @@ class ExpressionParser(TokenStream):
     def parameters(self, close: str) -> list[Parameter]:
         """Parse parameters up to *close*, which stays."""
         found: list[Parameter] = []
+        # The colon of a lambda ends its parameters.
+        around, self._annotates = self._annotates, close == ")"
         while self.kind != close:
-            found.append(self._parameter())
+            if self.kind == "/":
+                self.report_foreign("positional-only", self.advance().pos)
+            else:
+                found.append(self._parameter())
             if self.kind == close:
                 break
             self.expect(",")
+        self._annotates = around
         return found
 
     def _parameter(self) -> Parameter:
@@ -389,12 +509,25 @@ class ExpressionParser(TokenStream):
         if self.accept("*"):
             if self.kind in {",", ")", ":"}:
                 return Parameter(start, start, "bare_star", None)
-            return Parameter(start, start, "star", self.identifier())
+            return Parameter(start, start, "star", self._parameter_name())
         if self.accept("**"):
-            return Parameter(start, start, "starstar", self.identifier())
-        name = self.identifier()
+            return Parameter(start, start, "starstar", self._parameter_name())
+        name = self._parameter_name()
         kind: Literal["plain", "default"] = "plain"
         default = None
         if self.accept("="):
             kind, default = "default", self.test()
         return Parameter(start, start, kind, name, default)
+
+    def _parameter_name(self) -> Name:
+        name = self.identifier()
+        if self.kind == ":" and self._annotates:
+            self.annotation()
+        return name
+
+    def annotation(self) -> None:
+        """Report the type behind the colon or arrow that stands here."""
+        self.report_foreign("annotation", self.pos)
+        self.advance()
+        self.accept(">")
+        self.test()

@@ -3,71 +3,31 @@
 from collections.abc import Sequence
 from typing import Final
 
+from starflow_service.starlark.foreign import NO_EXCEPTIONS, module_hint, way_of
 from starflow_service.starlark.tokens import KEYWORDS, RESERVED, Token
 
-_NO_EXCEPTIONS: Final = (
-    "Starlark has no exceptions: an error ends the run; let the function retry by its "
-    "policy, or return the failure as a value"
-)
-_LOADS: Final = 'modules are loaded: load("time", "now")'
-_NO_NONLOCAL: Final = (
-    "a function cannot rebind variables outside of it; return the value, or keep it in "
-    "a dict or list"
-)
-
-# Words that begin a statement of Python's.
-_STATEMENTS: Final = {
-    "assert": 'write: if not condition: fail("message")',
-    "async": "functions are plain: calls wait by themselves",
-    "await": "calls wait by themselves: write only the call",
-    "case": "write if, elif, else",
-    "class": "Starlark has no classes; use a dict, and functions that take it",
-    "del": "write d.pop(key) or list.pop(index)",
-    "except": _NO_EXCEPTIONS,
-    "finally": _NO_EXCEPTIONS,
-    "from": _LOADS,
-    "global": _NO_NONLOCAL,
-    "import": _LOADS,
-    "is": "write == or !=",
-    "match": "write if, elif, else",
-    "nonlocal": _NO_NONLOCAL,
-    "print": "print is a function: print(x)",
-    "raise": 'write fail("message")',
-    "try": _NO_EXCEPTIONS,
-    "while": "write: for i in range(n): ... break",
-    "with": "there is nothing to close or release in a script",
-    "yield": "Starlark has no generators; build a list",
-}
-
-_OPEN: Final = frozenset("([{")
-_CLOSE: Final = frozenset(")]}")
-# What a statement begins with, and an expression cannot go on with.
-_STATEMENT_WORDS: Final = frozenset(
-    ["break", "continue", "def", "load", "pass", "return", "while", "=", "end of file"]
-)
-
-# Pairs of tokens that Python, or another language, reads and Starlark does not.
+# Pairs of tokens that another language reads and Starlark does not.
 _PAIRS: Final = {
-    (":", "="): "Starlark has no assignment expressions; assign in a statement",
+    ("=", ">"): "write lambda x: ...",
+    ("==", "="): "write ==",
+    ("!=", "="): "write !=",
     ("-", ">"): "Starlark has no annotations",
-    ("&", "&"): "write `and`",
-    ("|", "|"): "write `or`",
-    ("<", ">"): "write !=",
     ("else", "if"): "write elif",
 }
 
 # What stands where an operand should.
 _NO_OPERAND: Final = {
-    "**": "to join dicts write a | b; only parameters and arguments can have stars",
-    "*": "to join lists write a + b; only parameters and arguments can have a star",
     "//": "a comment begins with #",
+    "return": "a lambda is one expression; for statements write a def",
+    "pass": "a lambda is one expression; for statements write a def",
+    "=": "to compare write ==",
     "newline": "to go on in the next line put the expression in parentheses",
 }
 
 # What stands where an operand has just ended.
 _NO_OPERATOR: Final = {
-    "**": "there is no power operator; multiply, or use math.pow",
     "for": "write a list comprehension: [x for x in y]",
+    "{": "blocks have no braces: write : and indent the lines of the block",
 }
 
 # What cannot begin a statement.
@@ -77,46 +37,90 @@ _LEADING: Final = {
     "else": "else follows the block of an if",
 }
 
-# Names that Python has and Starlark has not.
+_CODE: Final = "a script cannot make code, nor look at it"
+_NO_SETS: Final = "there are no sets; a dict has keys: {k: True}"
+_TYPE_NAME: Final = 'write the name of a type, such as type(x) == "string"'
+_NO_CLASSES: Final = "there are no classes; use a dict, and functions that take it"
+_NO_TYPES: Final = "there are no type annotations"
+_LOOP: Final = "write a for loop"
+
+# Names that Python has, or another language, and Starlark has not.
 _UNDEFINED: Final = {
-    "Exception": _NO_EXCEPTIONS,
+    "Any": _NO_TYPES,
+    "Dict": _NO_TYPES,
+    "List": _NO_TYPES,
+    "Optional": _NO_TYPES,
     "__name__": "a script is not imported; the service calls main(ctx, input)",
+    "aiter": _LOOP,
+    "anext": _LOOP,
     "ascii": "write repr(x)",
+    "basestring": _TYPE_NAME,
+    "bin": "there is no such form of an int; divide by 2 in a loop",
     "bytearray": "write bytes(x), or a list of ints",
+    "callable": 'write type(x) in ("function", "builtin_function_or_method")',
+    "classmethod": _NO_CLASSES,
+    "cmp": "write a < b",
+    "compile": _CODE,
     "complex": "there are no complex numbers",
+    "console": "write print(x)",
     "datetime": 'load("time", "time") has times and durations',
+    "delattr": "values have no attributes of their own; use a dict: d.pop(key)",
     "divmod": "write x // y and x % y",
-    "eval": "a script cannot make code",
-    "exec": "a script cannot make code",
+    "eval": _CODE,
+    "exec": _CODE,
     "exit": "return from main, or fail(message)",
     "false": "write False",
     "filter": "write a comprehension: [x for x in y if condition]",
     "format": 'write "{}".format(x)',
-    "frozenset": "Starlark has no sets; a dict has keys: {k: True}",
+    "frozenset": _NO_SETS,
+    "globals": _CODE,
+    "help": "see the language's page in the documentation",
+    "hex": 'write "%x" % n',
     "id": "values have no identity; compare with ==",
     "input": "main(ctx, input) receives the input of the run",
     "isinstance": 'write type(x) == "string"',
-    "iter": "write a for loop",
+    "issubclass": _NO_CLASSES,
+    "iter": _LOOP,
+    "locals": _CODE,
+    "long": "write int(x): integers may be of any size",
     "map": "write a comprehension: [f(x) for x in y]",
-    "next": "write a for loop",
+    "memoryview": "write a slice",
+    "next": _LOOP,
     "nil": "write None",
     "null": "write None",
-    "object": "Starlark has no classes; use a dict",
+    "object": _NO_CLASSES,
+    "oct": 'write "%o" % n',
     "open": "a script cannot read files; a function of a worker can",
-    "pow": 'load("math", "math") has math.pow',
+    "pow": 'load("math", "pow")',
+    "property": _NO_CLASSES,
+    "quit": "return from main, or fail(message)",
     "random": 'load("rand", "rand") has rand.int(ctx, n)',
-    "round": 'load("math", "math") has math.round',
-    "set": "Starlark has no sets; a dict has keys: {k: True}",
+    "raw_input": "main(ctx, input) receives the input of the run",
+    "reduce": _LOOP,
+    "round": 'load("math", "round")',
+    "self": _NO_CLASSES,
+    "set": _NO_SETS,
+    "setattr": "values have no attributes of their own; use a dict: d[key] = value",
+    "slice": "write x[a:b]",
     "sleep": 'load("time", "sleep") has sleep(ctx, duration)',
+    "staticmethod": _NO_CLASSES,
     "struct": "use a dict",
     "sum": "add up in a for loop",
+    "super": _NO_CLASSES,
+    "this": _NO_CLASSES,
     "true": "write True",
+    "undefined": "write None",
+    "unicode": "write str(x)",
+    "vars": _CODE,
+    "xrange": "write range(n)",
 }
 
 
 def undefined_hint(name: str) -> str:
     """Return what to write instead of *name*, which Python knows and Starlark not."""
-    return _UNDEFINED.get(name, "")
+    if name in {"Exception", "BaseException"} or name.endswith(("Error", "Exception")):
+        return NO_EXCEPTIONS
+    return _UNDEFINED.get(name) or module_hint(name)
 
 
 def hint_for(tokens: Sequence[Token], at: int, want: str) -> str:
@@ -124,64 +128,20 @@ def hint_for(tokens: Sequence[Token], at: int, want: str) -> str:
     before, token = tokens[max(0, at - 1)], tokens[at]
     after = tokens[min(at + 1, len(tokens) - 1)]
     return (
-        _bracket_hint(tokens, at)
-        or _reserved_hint(before, token)
+        _reserved_hint(before, token)
         or _PAIRS.get((before.kind, token.kind), "")
         or _PAIRS.get((token.kind, after.kind), "")
-        or _string_hint(before, token)
         or _layout_hint(tokens, at, want)
         or _want_hint(before, token, want)
     )
 
 
-def reserved_hint(word: str) -> str:
-    """Return what to write instead of a statement that begins with *word*, or ""."""
-    return _STATEMENTS.get(word, "")
-
-
 def _reserved_hint(before: Token, token: Token) -> str:
     if token.kind in RESERVED:
-        return _STATEMENTS.get(token.kind, f"{token.kind} is a reserved word")
+        return way_of(token.kind) or f"{token.kind} is a reserved word"
     if before.kind == "identifier" and token.kind != "=":
-        return _STATEMENTS.get(str(before.value), "")
+        return way_of(str(before.value))
     return ""
-
-
-def _string_hint(before: Token, token: Token) -> str:
-    if token.kind not in {"string literal", "bytes literal"}:
-        return ""
-    if before.kind == token.kind:
-        return "join strings with +"
-    if before.kind == "identifier" and str(before.value).lower() in {"f", "fr", "rf"}:
-        return 'Starlark has no f-strings; write "... %s" % x or "... {}".format(x)'
-    if before.kind == "identifier" and str(before.value).lower() in {"u", "r", "b"}:
-        return "the prefixes of strings are r, b and rb"
-    return ""
-
-
-def _bracket_hint(tokens: Sequence[Token], at: int) -> str:
-    """Tell of a bracket left open, if *at* is where the next statement begins."""
-    token = tokens[at]
-    if token.kind not in _STATEMENT_WORDS and token.kind not in RESERVED:
-        return ""
-    opened = _open_bracket(tokens, at)
-    if opened is None or opened.pos.line == token.pos.line:
-        return ""
-    line, column = opened.pos
-    return f"the '{opened.kind}' at {line}:{column} is not closed"
-
-
-def _open_bracket(tokens: Sequence[Token], at: int) -> Token | None:
-    """Return the innermost bracket that is open at *at*."""
-    closed = 0
-    for index in range(at - 1, -1, -1):
-        kind = tokens[index].kind
-        if kind in _OPEN and closed == 0:
-            return tokens[index]
-        closed += (kind in _CLOSE) - (kind in _OPEN)
-        if kind == "newline":
-            break
-    return None
 
 
 def _layout_hint(tokens: Sequence[Token], at: int, want: str) -> str:
@@ -202,15 +162,9 @@ def _layout_hint(tokens: Sequence[Token], at: int, want: str) -> str:
 def _want_hint(before: Token, token: Token, want: str) -> str:
     if want == "primary expression":
         return _NO_OPERAND.get(token.kind, "")
-    match token.kind:
-        case "=" if want == "newline":
-            return "assign to one target at a time"
-        case "=" if before.kind in KEYWORDS:
-            return f"{before.kind} is a reserved word"
-        case "=":
-            return "to compare write =="
-        case ":" if want in {"newline", "','"}:
-            return "Starlark has no annotations"
-        case "," | "}" if want == "':'":
-            return "Starlark has no sets; a dict has keys: {k: True}"
+    if token.kind == "=":
+        is_word = before.kind in KEYWORDS
+        return f"{before.kind} is a reserved word" if is_word else "to compare write =="
+    if token.pos.line > before.pos.line and want in {"','", "')'", "']'", "'}'"}:
+        return "a comma is missing before this line"
     return _NO_OPERATOR.get(token.kind, "")

@@ -1,15 +1,20 @@
 """Parses a script into a syntax tree.
 
-A statement that cannot be parsed is skipped and the next one tried, so that one reading
-finds several faults.
+A statement that cannot be parsed is skipped and the next one tried; of a block with a
+bad head the lines are parsed all the same.  So one reading finds most of the faults.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
-from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
+from starflow_service.starlark.diagnostics import (
+    Diagnostic,
+    ScriptSyntaxError,
+    bounded,
+)
 from starflow_service.starlark.expressions import ExpressionParser
-from starflow_service.starlark.hints import reserved_hint
-from starflow_service.starlark.scanner import scan
+from starflow_service.starlark.foreign import module_hint
+from starflow_service.starlark.scanner import Scan, scan
 from starflow_service.starlark.shape import check_shape, too_deep
 from starflow_service.starlark.stream import Fault
 from starflow_service.starlark.syntax import (
@@ -23,6 +28,7 @@ from starflow_service.starlark.syntax import (
     File,
     For,
     If,
+    Literal_,
     Load,
     LoadBinding,
     Name,
@@ -31,15 +37,40 @@ from starflow_service.starlark.syntax import (
     Return,
     Stmt,
 )
-from starflow_service.starlark.tokens import RESERVED, Token, describe
-
-_FINDINGS_MAX: Final = 20
+from starflow_service.starlark.tokens import Token, describe
 
 _AUGMENTED: Final = frozenset(
     ["+=", "-=", "*=", "/=", "//=", "%=", "&=", "|=", "^=", "<<=", ">>="]
 )
-# What an `else` may belong to, here or in Python.
-_WITH_ELSE: Final = frozenset(["elif", "for", "if", "while"])
+# Blocks of other languages, and what may go on with each.
+_FOREIGN_BLOCKS: Final[dict[str, frozenset[str]]] = {
+    "try": frozenset(["except", "else", "finally"]),
+    "except": frozenset(["except", "else", "finally"]),
+    "finally": frozenset(),
+    "with": frozenset(),
+    "class": frozenset(),
+    "while": frozenset(["else"]),
+    "match": frozenset(),
+    "case": frozenset(["case"]),
+    "switch": frozenset(),
+}
+# Words that are names to Starlark, and begin statements or blocks elsewhere if a value
+# or a name follows.
+_FOREIGN_WORDS: Final = frozenset(
+    [
+        *("assert", "async", "await", "case", "const", "exec", "fn", "func"),
+        *("function", "goto", "let", "match", "print", "switch", "var"),
+    ]
+)
+_FOREIGN_LINES: Final = frozenset(
+    ["del", "exec", "from", "global", "goto", "import", "nonlocal", "raise"]
+)
+_BEGINS_VALUE: Final = frozenset(
+    [
+        *("identifier", "int literal", "float literal", "string literal"),
+        *("bytes literal", "not", "lambda"),
+    ]
+)
 _SIMPLE: Final[dict[str, type[Pass] | type[Break] | type[Continue]]] = {
     "pass": Pass,
     "break": Break,
@@ -47,35 +78,67 @@ _SIMPLE: Final[dict[str, type[Pass] | type[Break] | type[Continue]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    What could be read of a text.
+
+    `findings` are in the order of the text.  `lost` are names that may be bound in what
+    was not understood.
+    """
+
+    file: File
+    findings: list[Diagnostic]
+    lost: frozenset[str]
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        """The findings because of which it is no program."""
+        return [found for found in self.findings if found.severity == "error"]
+
+
 def parse(source: str, filename: str) -> File:
     """
     Return the syntax tree of *source*.
 
     Raises:
-        ScriptSyntaxError: It is not a program; its first 20 faults, in order.
+        ScriptSyntaxError: It is not a program; all its faults that could be found.
+    """
+    reading = read(source, filename)
+    if errors := reading.errors:
+        raise ScriptSyntaxError(filename, bounded(errors))
+    return reading.file
+
+
+def read(source: str, filename: str) -> Reading:
+    """
+    Return what can be read of *source*, as a tree without what cannot.
+
+    Raises:
+        ScriptSyntaxError: It is too large, or not a text at all.
     """
     parser = _Parser(scan(source, filename))
     try:
         file = File(filename, parser.file())
-        findings = parser.findings
     except RecursionError:
         # The caller's own stack was nearly used up: the depth this parser allows fits
         # into Python's limit from any place where the service calls it.
-        findings = [too_deep(Pos(1, 1))]
-    if not findings:
+        raise ScriptSyntaxError(filename, [too_deep(Pos(1, 1))]) from None
+    findings = parser.findings
+    if not findings or all(found.severity == "warning" for found in findings):
         shape = check_shape(file)
-        findings = [] if shape is None else [shape]
-    if findings:
-        raise ScriptSyntaxError(filename, findings)
-    return file
+        if shape is not None:
+            raise ScriptSyntaxError(filename, [shape])
+    findings.sort(key=lambda found: found.pos)
+    return Reading(file, findings, frozenset(parser.lost))
 
 
 class _Parser(ExpressionParser):
-    """Parses statements off its tokens; what it cannot parse goes into `findings`."""
+    """Parses statements off its tokens; what is wrong goes into `findings`."""
 
-    def __init__(self, tokens: list[Token]) -> None:
-        super().__init__(tokens)
-        self.findings: list[Diagnostic] = []
+    def __init__(self, text: Scan) -> None:
+        super().__init__(text.tokens, text.findings)
+        self._matches = 0
 
     def file(self) -> list[Stmt]:
         """Parse everything."""
@@ -88,48 +151,137 @@ class _Parser(ExpressionParser):
 
     def _statement(self, body: list[Stmt]) -> None:
         """Parse one line, or one block statement, into *body*."""
-        depth, start = self.depth, self.token
+        depth, start, place = self.depth, self.token, self.place
         try:
             self._line_or_block(body)
         except Fault as fault:
             self.depth = depth
-            self._report(fault.finding)
-            self._skip(start)
+            self._report_fault(fault.finding, start)
+            self._recover(start, place, body)
 
-    def _report(self, finding: Diagnostic) -> None:
-        self.findings.append(finding)
-        if len(self.findings) == _FINDINGS_MAX:
-            self.stop()
+    def _report_fault(self, finding: Diagnostic, start: Token) -> None:
+        """Report what ended a statement, unless it only follows from another fault."""
+        for found in reversed(self.findings):
+            is_before = start.pos <= found.pos <= finding.pos
+            same_line = found.pos.line == finding.pos.line
+            if is_before and same_line and found.severity == "error":
+                return
+        self.report(finding)
 
-    def _skip(self, start: Token) -> None:
-        """Go to where the next statement begins: past this line and its blocks."""
-        self._skip_line(start)
-        if start.kind in _WITH_ELSE or start.kind in RESERVED:
-            while self.kind in {"elif", "else"}:
-                self._skip_line(self.token)
-
-    def _skip_line(self, start: Token) -> None:
+    def _recover(self, start: Token, place: int, body: list[Stmt]) -> None:
+        """Go on behind the line of a fault; parse the block that it should begin."""
+        if self.kind != "indent" and not (self.place > place and self._at_line_start()):
+            self._skip_to_line_end()
+        self.lost.update(self.names_since(place))
         if self.kind == "indent":
-            self._skip_block()
-            return
-        if self.token is not start and self._at_line_start():
-            return
+            inner: list[Stmt] = []
+            self._block(inner)
+            body.append(self._stand_in(start.kind, start.pos, inner))
+        if start.kind in {"if", "elif", "else", "for"}:
+            while self.kind in {"elif", "else"}:
+                self._skip_block_head(body)
+
+    def _skip_block_head(self, body: list[Stmt]) -> None:
+        start, place = self.token, self.place
+        self._skip_to_line_end()
+        self.lost.update(self.names_since(place))
+        if self.kind == "indent":
+            inner: list[Stmt] = []
+            self._block(inner)
+            body.append(self._stand_in(start.kind, start.pos, inner))
+
+    def _stand_in(self, kind: str, pos: Pos, body: list[Stmt]) -> Stmt:
+        """Return a statement around *body* in which it means what it would have."""
+        if kind == "def":
+            return Def(pos, pos, Name(pos, pos, "_"), [], body)
+        if kind in {"for", "while"}:
+            return For(pos, pos, Name(pos, pos, "_"), Literal_(pos, pos, ""), body)
+        return If(pos, pos, Literal_(pos, pos, ""), body, [])
+
+    def _skip_to_line_end(self) -> None:
         while self.kind not in {"newline", "end of file"}:
             self.advance()
         self.accept("newline")
-        if self.kind == "indent":
-            self._skip_block()
 
     def _at_line_start(self) -> bool:
         return self.previous.kind in {"newline", "outdent"}
 
-    def _skip_block(self) -> None:
-        level = 0
-        while self.kind != "end of file":
-            kind = self.advance().kind
-            level += (kind == "indent") - (kind == "outdent")
-            if level == 0:
-                return
+    def _block(self, body: list[Stmt]) -> None:
+        """Parse the lines from an indent to its outdent into *body*."""
+        self.advance()
+        self.enter()
+        while self.kind not in {"outdent", "end of file"}:
+            self._statement(body)
+        self.depth -= 1
+        self.accept("outdent")
+
+    # What other languages have
+
+    def _foreign(self, body: list[Stmt]) -> bool:
+        """Parse a statement of another language if one stands here."""
+        word = self.kind
+        if word == "identifier":
+            word = str(self.token.value)
+            if word not in _FOREIGN_WORDS or not self._is_foreign_here(word):
+                return False
+        if word in _FOREIGN_BLOCKS:
+            if word != "case" or not self._matches:
+                self.report_foreign(word, self.pos)
+            self._foreign_block(word, body)
+        elif word in _FOREIGN_LINES:
+            self._foreign_line(word)
+        elif word in {"function", "func", "fn"}:
+            raise self.foreign_fault(word)
+        else:
+            return self._foreign_prefix(word, body)
+        return True
+
+    def _is_foreign_here(self, word: str) -> bool:
+        following = self.following.kind
+        if word == "case" and self._matches:
+            return True
+        if word == "async":
+            return following in {"def", "for", "with"}
+        return following in _BEGINS_VALUE or (word == "match" and following == "(")
+
+    def _foreign_prefix(self, word: str, body: list[Stmt]) -> bool:
+        """Report a word in front of what is a statement without it."""
+        if word not in _FOREIGN_WORDS or word == "await":
+            return False
+        self.report_foreign(word, self.advance().pos)
+        if word in {"assert", "print"}:
+            pos = self.pos
+            body.append(ExprStmt(pos, pos, self.expression()))
+            self._end_of_line()
+        else:
+            self._line_or_block(body)
+        return True
+
+    def _foreign_line(self, word: str) -> None:
+        pos, place = self.pos, self.place
+        self._skip_to_line_end()
+        names = list(self.names_since(place))
+        if word in {"import", "from", "global", "nonlocal"}:
+            self.lost.update(names)
+        is_load = word in {"import", "from"} and bool(names)
+        self.report_foreign(word, pos, hint=module_hint(names[0]) if is_load else "")
+
+    def _foreign_block(self, word: str, body: list[Stmt]) -> None:
+        """Parse the lines of a block, and of those that belong to it."""
+        place = self.place
+        self._matches += word in {"match", "switch"}
+        self._skip_block_head(body)
+        while self.kind in _FOREIGN_BLOCKS[word]:
+            self._skip_block_head(body)
+        self._matches -= word in {"match", "switch"}
+        if self.depth == 0:
+            # Names are bound once at the top level, but perhaps in two such blocks.
+            self.lost.update(self.names_since(place))
+
+    def _decorators(self) -> None:
+        self.report_foreign("decorator", self.pos)
+        while self.kind == "@":
+            self._skip_to_line_end()
 
     # Statements
 
@@ -143,10 +295,15 @@ class _Parser(ExpressionParser):
                 body.append(self._if())
             case "for":
                 body.append(self._for())
-            case "while":
-                self._while()
+            case "@":
+                self._decorators()
+            case "indent":
+                hint = "no line before it opened a block"
+                self.report(self.fault("unexpected indent", hint=hint).finding)
+                self._block(body)
             case _:
-                self._line(body)
+                if not self._foreign(body):
+                    self._line(body)
 
     def _line(self, body: list[Stmt]) -> None:
         """Parse the simple statements of one line."""
@@ -154,6 +311,9 @@ class _Parser(ExpressionParser):
             body.append(self._simple())
             if not self.accept(";") or self.kind in {"newline", "end of file"}:
                 break
+        self._end_of_line()
+
+    def _end_of_line(self) -> None:
         if self.kind != "end of file":
             self.expect("newline")
 
@@ -167,26 +327,29 @@ class _Parser(ExpressionParser):
             return _SIMPLE[self.advance().kind](pos, pos)
         if self.kind == "load":
             return self._load()
-        if self.kind in RESERVED:
-            raise self._reserved()
         return self._assignment_or_expression()
-
-    def _reserved(self) -> Fault:
-        word = self.kind
-        hint = reserved_hint(word)
-        return self.fault(
-            f"{word} is not part of Starlark", hint=hint, code="NOT_STARLARK"
-        )
 
     def _assignment_or_expression(self) -> Stmt:
         target = self.expression()
+        if self.kind == ":" and self.following.kind in _BEGINS_VALUE:
+            self.annotation()
         pos = self.pos
         if self.accept("="):
-            return Assign(target.start, pos, target, self.expression())
+            return self._assignment(target, pos)
         if self.kind in _AUGMENTED:
             op = self.advance().kind[:-1]
             return AugmentedAssign(target.start, pos, target, op, self.expression())
         return ExprStmt(target.start, target.start, target)
+
+    def _assignment(self, target: Expr, pos: Pos) -> Assign:
+        value = self.expression()
+        while self.kind == "=":
+            self.report_foreign("chained assignment", self.pos)
+            self.advance()
+            if isinstance(value, Name):
+                self.lost.add(value.name)
+            value = self.expression()
+        return Assign(target.start, pos, target, value)
 
     def _def(self) -> Def:
         pos = self.advance().pos
@@ -194,6 +357,8 @@ class _Parser(ExpressionParser):
         self.expect("(")
         parameters = self.parameters(")")
         self.expect(")")
+        if self.at_pair("-", ">"):
+            self.annotation()
         return Def(pos, pos, name, parameters, self._suite())
 
     def _if(self) -> If:
@@ -201,9 +366,11 @@ class _Parser(ExpressionParser):
         arms: list[tuple[Pos, Expr, list[Stmt]]] = []
         while self.kind in {"if", "elif"}:
             pos = self.advance().pos
-            test = self.test()
-            arms.append((pos, test, self._suite()))
-            if self.kind != "elif":
+            arms.append((pos, self._condition(), self._suite()))
+            if self.kind == "else" and self.following.kind == "if":
+                self.report(self.fault("got if, want ':'", hint="write elif").finding)
+                self.advance()
+            elif self.kind != "elif":
                 break
         orelse: list[Stmt] = self._suite() if self.accept("else") else []
         while True:
@@ -218,35 +385,34 @@ class _Parser(ExpressionParser):
         target = self.loop_target()
         self.expect("in")
         iterable = self.expression()
-        return For(pos, pos, target, iterable, self._suite())
+        loop = For(pos, pos, target, iterable, self._suite())
+        if self.kind == "else":
+            self.report_foreign("for-else", self.advance().pos)
+            loop.body += self._suite()
+        return loop
 
-    def _while(self) -> None:
-        """Report a `while`, and look into it for further faults."""
-        finding = self.fault(
-            "dialect does not support while loops",
-            hint=reserved_hint("while"),
-            code="NOT_STARLARK",
-        ).finding
-        self._report(finding)
-        if self.kind == "while":
+    def _condition(self) -> Expr:
+        test = self.test()
+        if self.kind == "=":
+            hint = "to compare write =="
+            self.report(self.fault("got '=', want ':'", hint=hint).finding)
             self.advance()
             self.test()
-            self._suite()
+        return test
 
     def _suite(self) -> list[Stmt]:
         """Parse the colon and the block after it."""
+        if self.kind == "{":
+            raise self.foreign_fault("brace")
         self.expect(":")
         body: list[Stmt] = []
         if self.kind != "newline":
             self._line(body)
             return body
         self.advance()
-        self.expect("indent")
-        self.enter()
-        while self.kind not in {"outdent", "end of file"}:
-            self._statement(body)
-        self.depth -= 1
-        self.accept("outdent")
+        if self.kind != "indent":
+            raise self.unexpected("indent")
+        self._block(body)
         return body
 
     # Loads

@@ -5,10 +5,14 @@ All errors of a file are collected; nothing here depends on the order of executi
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from starflow_service.starlark.bundle import is_file
-from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
+from starflow_service.starlark.diagnostics import (
+    Diagnostic,
+    ScriptSyntaxError,
+    bounded,
+)
 from starflow_service.starlark.hints import undefined_hint
 from starflow_service.starlark.scopes import Scopes, Use
 from starflow_service.starlark.signatures import argument_faults, parameter_faults
@@ -49,7 +53,9 @@ from starflow_service.starlark.syntax import (
     Unary,
 )
 
-_FINDINGS_MAX: Final = 100
+# What other files export, by the names that loads use for them.
+Files: TypeAlias = Mapping[str, Collection[str] | None]
+
 _LISTED_MAX: Final = 50
 # Suggestions cost a comparison with every visible name, so only so many are looked for.
 _SUGGESTIONS_MAX: Final = 20
@@ -101,7 +107,7 @@ def resolve(
     file: File,
     universe: Collection[str],
     modules: Mapping[str, Collection[str]],
-    files: Mapping[str, Collection[str] | None] | None = None,
+    files: Files | None = None,
 ) -> Resolution:
     """
     Fill in the scopes of all names of *file*, and the `info` of its functions.
@@ -114,12 +120,30 @@ def resolve(
     Raises:
         ScriptSyntaxError: With all errors, in the order of the text.
     """
-    resolver = _Resolver(file, frozenset(universe), modules, files)
+    resolution, errors = examine(file, universe, modules, files)
+    if errors:
+        raise ScriptSyntaxError(file.name, bounded(errors))
+    return resolution
+
+
+def examine(
+    file: File,
+    universe: Collection[str],
+    modules: Mapping[str, Collection[str]],
+    files: Files | None = None,
+    *,
+    lost: frozenset[str] = frozenset(),
+) -> tuple[Resolution, list[Diagnostic]]:
+    """
+    Do what `resolve` does, and return the errors, in the order of the text.
+
+    *lost* are names that a part of the text may bind which could not be read: nothing
+    is said about them.
+    """
+    resolver = _Resolver(file, frozenset(universe), modules, files, lost)
     resolver.run()
     errors = sorted(resolver.errors, key=lambda finding: finding.pos)
-    if errors:
-        raise ScriptSyntaxError(file.name, errors[:_FINDINGS_MAX])
-    return resolver.resolution()
+    return resolver.resolution(), errors
 
 
 class _Resolver:
@@ -130,9 +154,11 @@ class _Resolver:
         file: File,
         universe: frozenset[str],
         modules: Mapping[str, Collection[str]],
-        files: Mapping[str, Collection[str] | None] | None,
+        files: Files | None,
+        lost: frozenset[str],
     ) -> None:
         self.errors: list[Diagnostic] = []
+        self._lost = lost
         self._files = files
         self._file = file
         self._universe = universe
@@ -223,6 +249,8 @@ class _Resolver:
             return
         before = self._scopes.bind(name, is_loaded=is_loaded)
         if before is None or self._scopes.block.kind != "file":
+            return
+        if name.name in self._lost:
             return
         # The words of the Go implementation, to which a loaded name is a local one.
         kind = "local" if before.is_loaded else "global"
@@ -501,6 +529,8 @@ class _Resolver:
                 # Used without its load: never the name of a worker's function.
                 self._bare.append(use)
                 continue
+            if name.name in self._lost:
+                continue
             self._host_names.setdefault(name.name, name.start)
             self._functions.setdefault(path, name.start)
 
@@ -508,7 +538,9 @@ class _Resolver:
         seen: set[str] = set()
         for use in sorted(self._bare, key=lambda use: use.name.start):
             name = use.name.name
-            if use.name.scope == "host" and name not in seen:
+            if name in seen or name in self._lost:
+                continue
+            if use.name.scope == "host":
                 seen.add(name)
                 suggest = len(seen) <= _SUGGESTIONS_MAX
                 self._undefined(use, suggest=suggest)
@@ -523,7 +555,15 @@ class _Resolver:
             meant = nearest(name, use.block.visible() | self._universe)
             if meant and not hint:
                 message += f" (did you mean {meant}?)"
+            hint = hint or self._home_of(name)
         self._error("UNDEFINED_NAME", message, use.name.start, hint)
+
+    def _home_of(self, name: str) -> str:
+        """Tell which module has a member of this name, if one has."""
+        for module, members in self._modules.items():
+            if name in members:
+                return f'add at the top: load("{module}", "{name}")'
+        return ""
 
     def _suspicious_paths(self) -> list[Diagnostic]:
         """Return warnings about paths whose root looks like a slip of a variable."""

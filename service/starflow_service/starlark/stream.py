@@ -1,9 +1,16 @@
 """The tokens of a script as its parser consumes them."""
 
+from collections.abc import Iterator
+from typing import Final
+
 from starflow_service.starlark.diagnostics import Diagnostic
+from starflow_service.starlark.foreign import foreign
 from starflow_service.starlark.hints import hint_for
 from starflow_service.starlark.syntax import Pos
 from starflow_service.starlark.tokens import Token, describe
+
+# More are not collected, however many a text has.
+_FINDINGS_MAX: Final = 1_000
 
 
 class Fault(Exception):
@@ -22,10 +29,21 @@ class TokenStream:
     more often than the place changes.
     """
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], findings: list[Diagnostic]) -> None:
         self._tokens = tokens
         self._next = 0
         self.kind = tokens[0].kind
+        self.findings = findings
+
+    def report(self, finding: Diagnostic) -> None:
+        """Note a fault, after which parsing goes on where it is."""
+        self.findings.append(finding)
+        if len(self.findings) >= _FINDINGS_MAX:
+            self.stop()
+
+    def report_foreign(self, what: str, pos: Pos, *, hint: str = "") -> None:
+        """Note something that Starlark has not, by its key in the table of these."""
+        self.report(foreign(what, pos, hint=hint))
 
     @property
     def token(self) -> Token:
@@ -41,6 +59,30 @@ class TokenStream:
     def pos(self) -> Pos:
         """Where the token at this place stands."""
         return self._tokens[self._next].pos
+
+    @property
+    def place(self) -> int:
+        """The number of this place, for `names_since`."""
+        return self._next
+
+    @property
+    def following(self) -> Token:
+        """The token after this place."""
+        return self._tokens[min(self._next + 1, len(self._tokens) - 1)]
+
+    def names_since(self, place: int) -> Iterator[str]:
+        """Yield the identifiers from *place* up to this one."""
+        for token in self._tokens[place : self._next]:
+            if token.kind == "identifier":
+                yield str(token.value)
+
+    def at_pair(self, first: str, second: str) -> bool:
+        """Tell whether two tokens stand here without a space between them."""
+        if self.kind != first:
+            return False
+        token, following = self.token, self.following
+        line, column = token.pos
+        return following.kind == second and following.pos == (line, column + len(first))
 
     def advance(self) -> Token:
         """Return the token at this place and go to the next."""
@@ -88,3 +130,7 @@ class TokenStream:
         """Return a fault at *pos*, or at this place."""
         at = self.pos if pos is None else pos
         return Fault(Diagnostic("error", code or "SYNTAX", message, at, hint))
+
+    def foreign_fault(self, what: str) -> Fault:
+        """Return the fault of something here that Starlark has not, by its key."""
+        return Fault(foreign(what, self.pos))
