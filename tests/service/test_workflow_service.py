@@ -11,6 +11,7 @@ from starflow.v1.failure_pb2 import Failure, FailureKind
 from starflow.v1.payload_pb2 import Payload
 from starflow.v1.run_pb2 import PauseReason, RunState
 from starflow_service import __version__
+from starflow_service.rpc.workflow_service import CAPABILITIES
 from starflow_service.runtime.options import Options
 from starflow_service.starlark.limits import Limits
 from tests.service.calls import (
@@ -360,7 +361,7 @@ async def test_the_server_tells_its_limits(workflows):
     assert (info.version, info.store) == (__version__, "memory")
     assert info.durability == pb.DURABILITY_MEMORY
     assert info.language_version == 1
-    assert list(info.capabilities) == []
+    assert list(info.capabilities) == [*CAPABILITIES]
     assert {field.name for field, _ in info.limits.ListFields()} == {
         field.name for field in pb.Limits.DESCRIPTOR.fields
     }

@@ -9,7 +9,7 @@ from starflow.v1.workflow_service_pb2 import GetEventsRequest, GetEventsResponse
 from starflow_service.rpc import fields
 from starflow_service.runtime.errors import DrainingError
 from starflow_service.runtime.runtime import Runtime
-from starflow_service.runtime.types import RunState
+from starflow_service.runtime.types import FINAL_STATES, RunState
 from starflow_service.runtime.watches import Watch
 
 _BATCH_BYTES_MAX = 1 << 20
@@ -17,7 +17,6 @@ _BATCH_BYTES_MAX = 1 << 20
 # small.
 _PAGE_MIN = 16
 _PAGE_MAX = 1_000
-_FINISHED = frozenset({RunState.SUCCEEDED, RunState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class EventStream:
         batches = self._packed(stored)
         self._fit_page(stored)
         self._is_behind = bool(stored) and self._next_version <= last_version
-        has_all = not self._is_behind and self._state in _FINISHED
+        has_all = not self._is_behind and self._state in FINAL_STATES
         self._is_over = has_all or self._left == 0
         return batches
 
@@ -169,7 +168,7 @@ def _omit_payloads(event: Event) -> None:
     detail = getattr(event, event.WhichOneof("detail") or "", None)
     if detail is None:
         return
-    for name in ("input", "output"):
+    for name in ("input", "output", "status"):
         if name in detail.DESCRIPTOR.fields_by_name:
             detail.ClearField(name)
     # Looked at first: to touch a member of a oneof is to choose it.

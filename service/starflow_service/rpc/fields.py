@@ -28,6 +28,7 @@ YEAR_NS = 366 * 24 * 3600 * NS
 FUNCTIONS_MAX = 1_000
 ATTEMPTS_MAX = 100
 MESSAGE_BYTES_MAX = 4 * 1024
+REASON_BYTES_MAX = 1024
 STACK_TRACE_BYTES_MAX = 16 * 1024
 SCHEMA_BYTES_MAX = 64 * 1024
 DESCRIPTION_BYTES_MAX = 4 * 1024
@@ -70,6 +71,8 @@ _PART = r"[A-Za-z_][A-Za-z0-9_]*"
 NAMESPACE = _rule(r"[a-z][a-z0-9-]{0,62}")
 RUN_ID = _rule(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 SIGNAL_ID = _rule(r"[!-~]{1,256}", "at most 256 printable ASCII characters, no spaces")
+SIGNAL_NAME = _rule(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,127}")
+REQUEST_ID = _rule(r"[!-~]{1,128}", "at most 128 printable ASCII characters, no spaces")
 SCRIPT_HASH = _rule(r"[0-9a-f]{64}", "a SHA-256 in lower-case hexadecimal")
 FAILURE_CODE = _rule(r"[A-Z][A-Z0-9_]{0,62}")
 FUNCTION = _rule(
@@ -99,6 +102,16 @@ def worker_id(text: str, field: str = "worker_id", *, is_required: bool = True) 
 def poll_id(text: str) -> str:
     """Return *text*, a poll's id or nothing."""
     return _printable("poll_id", text, 64)
+
+
+def request_id(text: str) -> str:
+    """Return *text*, the id of a request or nothing."""
+    return REQUEST_ID.check("request_id", text) if text else ""
+
+
+def reason(text: str) -> str:
+    """Return *text*, why somebody wants something, for people."""
+    return _within("reason", text, REASON_BYTES_MAX)
 
 
 def functions(names: Iterable[str]) -> list[str]:

@@ -25,10 +25,21 @@ def fill_run(message: run_pb2.Run, view: RunView, *, is_full: bool) -> None:
         message.paused = True
         message.pause_reason = view.pause_reason.value  # type: ignore[assignment]
         message.pause_message = view.pause_message
+    if view.cancel_reason is not None:
+        message.cancel_requested = True
+        message.cancel_reason = view.cancel_reason
+    message.restarts = view.restarts
+    message.segment_version = view.segment_version
+    message.unread_signal_count = view.unread_count
+    for signal in view.unread:
+        unread = message.unread_signals.add(name=signal.name, version=signal.version)
+        set_ns(unread.time, signal.time_ns)
     if view.waits:
         _fill_waits(message, view)
     if is_full:
         message.input.json = view.input
+        if view.status is not None:
+            message.status.json = view.status
         if view.result is not None:
             fill_result(message, view.result)
 
@@ -52,6 +63,8 @@ def _fill_signal_wait(message: run_pb2.SignalWait, wait: SignalWait) -> None:
     message.signal_id = wait.signal_id
     message.function = wait.function
     message.yield_version = wait.yield_version
+    message.name = wait.name
+    message.wait_version = wait.wait_version
     if wait.expire_ns is not None:
         set_ns(message.expire_time, wait.expire_ns)
 
@@ -65,5 +78,7 @@ def _fill_call_wait(message: run_pb2.CallWait, wait: CallWait) -> None:
         set_ns(message.attempt_start_time, wait.attempt_start_ns)
     if wait.next_attempt_ns is not None:
         set_ns(message.next_attempt_time, wait.next_attempt_ns)
+    if wait.expire_ns is not None:
+        set_ns(message.expire_time, wait.expire_ns)
     if wait.last_failure is not None:
         fill_failure(message.last_failure, wait.last_failure)

@@ -1,6 +1,6 @@
 """WorkflowService: how clients start runs, signal them, and look at them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,14 +21,31 @@ from starflow_service.rpc.waiting import wait_budget_s
 from starflow_service.runtime.errors import FieldInvalidError
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.runtime import Runtime
-from starflow_service.runtime.types import ConflictPolicy, StartRequest, Until
+from starflow_service.runtime.types import (
+    ConflictPolicy,
+    Disposition,
+    StartRequest,
+    Until,
+)
 from starflow_service.starlark.bundle import Source
 
 T = TypeVar("T")
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_Signalled = Coroutine[Any, Any, tuple[Disposition, int]]
 
 KEEPALIVE_S = 15.0
+# What a client may ask for before it relies on it.
+CAPABILITIES = (
+    "branches",
+    "bundles",
+    "call-options",
+    "cancel-run",
+    "held-heartbeats",
+    "named-signals",
+    "restarts",
+    "unpause-run",
+)
 
 _POLICIES = {
     pb.RUN_ID_CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy.ATTACH_SAME,
@@ -112,15 +129,50 @@ class WorkflowService(WorkflowServiceServicer):
         self, request: pb.SignalRequest, context: Context
     ) -> pb.SignalResponse:
         """Deliver a value to a run."""
-        disposition, version = await self._runtime.signal(
-            fields.namespace(request.namespace),
-            fields.run_id(request.run_id),
-            fields.SIGNAL_ID.check("signal_id", request.signal_id),
-            self._result(request),
-            request.only_if_waiting,
-        )
+        if request.WhichOneof("target") == "name":
+            signal = self._signal_by_name(request)
+        else:
+            signal = self._signal_by_id(request)
+        disposition, version = await signal
         response = pb.SignalResponse(resume_version=version)
         response.disposition = disposition.value  # type: ignore[assignment]
+        return response
+
+    async def CancelRun(
+        self, request: pb.CancelRunRequest, context: Context
+    ) -> pb.CancelRunResponse:
+        """Ask a run to end."""
+        view = await self._runtime.cancel_run(
+            fields.namespace(request.namespace),
+            fields.run_id(request.run_id),
+            fields.reason(request.reason),
+        )
+        response = pb.CancelRunResponse()
+        fill_run(response.run, view, is_full=True)
+        return response
+
+    async def TerminateRun(
+        self, request: pb.TerminateRunRequest, context: Context
+    ) -> pb.TerminateRunResponse:
+        """End a run without its script."""
+        view = await self._runtime.terminate_run(
+            fields.namespace(request.namespace),
+            fields.run_id(request.run_id),
+            fields.reason(request.reason),
+        )
+        response = pb.TerminateRunResponse()
+        fill_run(response.run, view, is_full=True)
+        return response
+
+    async def UnpauseRun(
+        self, request: pb.UnpauseRunRequest, context: Context
+    ) -> pb.UnpauseRunResponse:
+        """Let a parked run try again."""
+        view = await self._runtime.unpause_run(
+            fields.namespace(request.namespace), fields.run_id(request.run_id)
+        )
+        response = pb.UnpauseRunResponse()
+        fill_run(response.run, view, is_full=True)
         return response
 
     async def GetEvents(
@@ -169,6 +221,7 @@ class WorkflowService(WorkflowServiceServicer):
             durability=_DURABILITIES[self._store.durability],
             language_version=LANGUAGE_VERSION,
             store=self._store.kind,
+            capabilities=CAPABILITIES,
         )
         _fill_limits(response.limits, self._options)
         return response
@@ -198,6 +251,28 @@ class WorkflowService(WorkflowServiceServicer):
                 "bundle", "is there beside script: send one of them"
             )
         return scripts.bundle(request.bundle, limits)
+
+    def _signal_by_id(self, request: pb.SignalRequest) -> _Signalled:
+        if request.request_id:
+            problem = "is for signals by name: a signal_id takes one value anyway"
+            raise FieldInvalidError("request_id", problem)
+        return self._runtime.signal(
+            fields.namespace(request.namespace),
+            fields.run_id(request.run_id),
+            fields.SIGNAL_ID.check("signal_id", request.signal_id),
+            self._result(request),
+            request.only_if_waiting,
+        )
+
+    def _signal_by_name(self, request: pb.SignalRequest) -> _Signalled:
+        return self._runtime.signal_by_name(
+            fields.namespace(request.namespace),
+            fields.run_id(request.run_id),
+            fields.SIGNAL_NAME.check("name", request.name),
+            fields.request_id(request.request_id),
+            self._result(request),
+            request.only_if_waiting,
+        )
 
     def _result(self, request: pb.SignalRequest) -> Result:
         if request.WhichOneof("result") != "failure":

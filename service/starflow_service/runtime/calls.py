@@ -50,7 +50,8 @@ class Calls:
         # were lost too often.
         self._on_timeout = on_timeout
         self._on_exhausted = on_exhausted
-        self._calls: dict[tuple[str, int], PendingCall] = {}
+        # By run, then by the version of the CALL.
+        self._calls: dict[str, dict[int, PendingCall]] = {}
         # Tokens by the end of their lease: all leases last equally long, so the order
         # of renewal is the order of ending.
         self._leased: dict[str, PendingCall] = {}
@@ -59,11 +60,11 @@ class Calls:
 
     def find(self, run: str, call_version: int) -> PendingCall | None:
         """Return the open call, or None."""
-        return self._calls.get((run, call_version))
+        return self._calls.get(run, {}).get(call_version)
 
     def add(self, call: PendingCall) -> None:
         """Take a call whose CALL is stored and offer it to workers."""
-        self._calls[call.key] = call
+        self._enter(call)
         self.queues.put(call)
 
     def add_recovered(self, call: PendingCall) -> None:
@@ -74,29 +75,31 @@ class Calls:
         server does not repeat what they are doing.
         """
         call.is_recovered = True
-        self._calls[call.key] = call
+        self._enter(call)
         asyncio.get_running_loop().call_later(
             self._options.recovery_grace_s, self.requeue, call
         )
 
     def add_backing_off(self, call: PendingCall) -> None:
         """Take a call whose next attempt is not due yet."""
-        self._calls[call.key] = call
+        self._enter(call)
+
+    def _enter(self, call: PendingCall) -> None:
+        self._calls.setdefault(call.run, {})[call.call.version] = call
 
     def close(self, run: str, call_version: int) -> None:
-        """The call has ended, or yielded."""
-        call = self._calls.pop((run, call_version), None)
+        """The call has ended, or yielded, or nobody waits for it any more."""
+        calls = self._calls.get(run, {})
+        call = calls.pop(call_version, None)
         if call is not None:
+            if not calls:
+                del self._calls[run]
             call.is_closed = True
             self._end_lease(call)
 
     def close_all_but(self, run: str, versions: Container[int]) -> None:
-        """
-        Close those calls of the run that are not among *versions*.
-
-        Looks at all calls, and is for the rare case that a run was lost sight of.
-        """
-        ended = [v for key, v in self._calls if key == run and v not in versions]
+        """Close those calls of the run that are not among *versions*."""
+        ended = [v for v in self._calls.get(run, ()) if v not in versions]
         for version in ended:
             self.close(run, version)
 
@@ -178,7 +181,7 @@ class Calls:
         self._watch_timeout(call, call.lease)
 
     def _task(self, call: PendingCall, token: str) -> Task:
-        timeout_ns = call.spec.attempt_timeout_ns if call.spec is not None else None
+        timeout_ns = call.attempt_timeout_ns
         if timeout_ns is None:
             timeout_ns = int(self._options.attempt_timeout_s * NS)
         return Task(
@@ -205,7 +208,7 @@ class Calls:
 
         None means that the token was superseded, or that its call has ended.
         """
-        call = self._calls.get((parts.run, parts.call_version))
+        call = self.find(parts.run, parts.call_version)
         if call is None:
             return None
         if call.delivery == parts.delivery:

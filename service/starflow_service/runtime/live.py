@@ -1,28 +1,21 @@
 """One run in memory."""
 
 import asyncio
+import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from starflow_backends.store import Phase
-from starflow_service.engine.events import Event
+from starflow_service.engine.events import Call, Event, Yield
 from starflow_service.engine.history import History
 from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine
 from starflow_service.runtime.attempts import AttemptRecord
-from starflow_service.runtime.types import PauseReason
+from starflow_service.runtime.notes import NO_RESTARTS, Note, Pause, Segments
 
 WAKE, EXPIRE, RETRY = "wake", "expire", "retry"
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Why the service parked a run."""
-
-    reason: PauseReason
-    message: str
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +61,12 @@ class LiveRun:
     # None: no interpreter; the log may be in memory all the same.
     machine: Machine | None = None
     pause: Pause | None = None
+    segments: Segments = NO_RESTARTS
+    # When the first START was recorded; 0: not known yet.
+    create_ns: int = 0
+    # When calls have taken too long, with the version of their CALL, as a heap.  Calls
+    # that have ended are in it until they come up.
+    expiries: list[tuple[int, int]] = field(default_factory=list)
     # What the store's index holds.
     version: int = 0
     phase: Phase = Phase.RUNNABLE
@@ -103,11 +102,78 @@ class LiveRun:
             return {}
         timers = {f"{WAKE}/{v}": due for v, due in history.sleeps.items()}
         timers |= {f"{RETRY}/{v}": due for v, due in self.retries.items()}
-        if history.yields:
-            for version, call in history.calls.items():
-                if call.yielded is not None and call.yielded.expire_ns is not None:
-                    timers[f"{EXPIRE}/{version}"] = call.yielded.expire_ns
+        for version, wait in history.signal_waits.items():
+            if wait.expire_ns is not None:
+                timers[f"{WAKE}/{version}"] = wait.expire_ns
+        # One timer for all calls: a thousand of them would be written one by one.
+        if (first := self._first_expiry()) is not None:
+            timers[f"{EXPIRE}/{first[1]}"] = first[0]
         return timers
+
+    @property
+    def may_have_timers(self) -> bool:
+        """Whether `due_timers` is worth a look."""
+        history = self.history
+        return bool(
+            self.timers
+            or self.retries
+            or self.expiries
+            or history.sleeps
+            or history.signal_waits
+        )
+
+    def find_expiries(self) -> None:
+        """Look through the open calls for those that must end in time."""
+        calls = self.history.calls.items()
+        ends = [(call.expire_ns, version) for version, call in calls]
+        self.expiries = [(end, v) for end, v in ends if end is not None]
+        heapq.heapify(self.expiries)
+
+    def note_expiries(self, events: Iterable[Event]) -> None:
+        """Look through *events*, which are new, for calls that must end in time."""
+        for event in events:
+            if isinstance(event, Call):
+                version = event.version
+            elif isinstance(event, Yield):
+                version = event.call_version
+            else:
+                continue
+            call = self.history.calls.get(version)
+            if call is not None and (due_ns := call.expire_ns) is not None:
+                heapq.heappush(self.expiries, (due_ns, version))
+
+    def expired_calls(self, now_ns: int) -> list[int]:
+        """Return the calls that have taken too long, the longest first."""
+        return [v for due_ns, v in sorted(self.expiries) if due_ns <= now_ns]
+
+    def has_expired(self, version: int, now_ns: int) -> bool:
+        """Whether the call is open and has taken too long."""
+        call = self.history.calls.get(version)
+        end_ns = None if call is None else call.expire_ns
+        return end_ns is not None and end_ns <= now_ns
+
+    def _first_expiry(self) -> tuple[int, int] | None:
+        while self.expiries:
+            due_ns, version = self.expiries[0]
+            call = self.history.calls.get(version)
+            if call is not None and call.expire_ns == due_ns:
+                return self.expiries[0]
+            heapq.heappop(self.expiries)
+        return None
+
+    def forget_ended_calls(self) -> None:
+        """Drop the records of attempts of calls that are not open any more."""
+        open_calls = self.history.calls
+        for version in [v for v in self.records if v not in open_calls]:
+            del self.records[version]
+            self.changed_records.add(version)
+            self.retries.pop(version, None)
+
+    def encoded_note(self) -> bytes:
+        """Return the note that the store must keep."""
+        if self.pause is None and self.segments is NO_RESTARTS:
+            return b""
+        return Note(self.pause, self.segments, self.create_ns).encode()
 
     def settled_phase(self) -> Phase:
         """Return the phase of the run while its script stands still."""
@@ -123,11 +189,15 @@ class LiveRun:
             return Phase.CALLING
         return Phase.DORMANT
 
-    def forget_log(self) -> None:
-        """Drop the interpreter and the log; both are made again from the store."""
+    def kill_script(self) -> None:
+        """Drop the interpreter."""
         if self.machine is not None:
             self.machine.kill()
         self.machine = None
+
+    def forget_log(self) -> None:
+        """Drop the interpreter and the log; both are made again from the store."""
+        self.kill_script()
         self.ledger = None
         self.script = None
         self.is_loaded = self.is_new = False

@@ -1,9 +1,7 @@
-"""Why the service parks a run, and the note that the store keeps of it."""
-
-import json
+"""Why the service parks a run."""
 
 from starflow_service.engine.errors import ReplayMismatch
-from starflow_service.runtime.live import Pause
+from starflow_service.runtime.notes import Pause
 from starflow_service.runtime.types import PauseReason
 from starflow_service.starlark.errors import Abort, LimitError
 
@@ -21,18 +19,3 @@ def pause_of(abort: Abort | None) -> Pause:
         reason = PauseReason.REPLAY_MISMATCH
     stack = "".join(f"\n  {frame}" for frame in abort.stack)
     return Pause(reason, f"{message}{stack}"[:_MESSAGE_MAX])
-
-
-def encode_note(pause: Pause | None) -> bytes:
-    """Return the note for *pause*; empty for none."""
-    if pause is None:
-        return b""
-    return json.dumps([pause.reason.name, pause.message]).encode()
-
-
-def decode_note(note: bytes) -> Pause | None:
-    """Return the pause of which *note* tells."""
-    if not note:
-        return None
-    reason, message = json.loads(note)
-    return Pause(PauseReason[reason], message)

@@ -101,4 +101,18 @@ class PendingCall:
         """The retry policy that holds for the call."""
         if self.record is not None:
             return self.record.policy
+        if self.call.retry is not None:
+            return self.call.retry
         return self.spec.retry if self.spec is not None else None
+
+    @property
+    def attempt_timeout_ns(self) -> int | None:
+        """How long an attempt may take; None: as long as the service lets any."""
+        if self.call.attempt_timeout_ns is not None:
+            return self.call.attempt_timeout_ns
+        return self.spec.attempt_timeout_ns if self.spec is not None else None
+
+    @property
+    def attempts_made(self) -> int:
+        """How many attempts were handed out."""
+        return self.attempt if self.delivery else self.attempt - 1

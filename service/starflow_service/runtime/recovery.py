@@ -87,6 +87,17 @@ class Recovery:
         except RuntimeRefusal as refusal:
             log.warning("recovery.run_failed", run=key, error=str(refusal))
 
+    async def unpause(self, key: str) -> None:
+        """
+        Let a run that the service parked try again.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RuntimeRefusal: The store failed, or the log cannot be read.
+        """
+        if await self._runs.submit(key, self._bring_back, needs_script=False):
+            await self._runs.submit(key, _look, needs_script=True)
+
     def _bring_back(self, run: LiveRun) -> bool:
         """
         Offer the calls that the log leaves open.
@@ -97,9 +108,20 @@ class Recovery:
             run.pause = None
             run.phase = Phase.RUNNABLE
         for version in _wanted(run):
-            if self._calls.find(run.key, version) is None:
+            call = self._calls.find(run.key, version)
+            if call is None:
                 self._offer(run, version)
+            elif run.phase is Phase.RUNNABLE:
+                self._offer_again(run, call)
         return run.phase is Phase.RUNNABLE
+
+    def _offer_again(self, run: LiveRun, call: PendingCall) -> None:
+        """Offer a call that backed off when the run was parked: its timer is gone."""
+        record = call.record
+        if record is not None and record.due_ns > self._clock.now_ns():
+            run.retries[call.call.version] = record.due_ns
+        else:
+            self._calls.requeue(call)
 
     def _bring_back_lost(self, run: LiveRun) -> bool:
         """Bring back a run of whose calls some may be known here that have ended."""

@@ -163,7 +163,8 @@ class Reports:
     async def _was_recorded(self, parts: Token) -> CompletionStatus:
         """Say whether the log has its result from the delivery of the token."""
         try:
-            events = await self._runs.read(parts.run)
+            # The call's own events come after its CALL.
+            events = await self._runs.read(parts.run, from_version=parts.call_version)
         except (LogCorruptError, CorruptError):
             return IGNORED
         except StoreError as error:

@@ -44,7 +44,8 @@ from starflow_service.runtime.errors import (
     RuntimeRefusal,
     StoreDownError,
 )
-from starflow_service.runtime.live import Input, LiveRun, Pause, Stored
+from starflow_service.runtime.live import Input, LiveRun, Stored
+from starflow_service.runtime.notes import Note, Pause
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.slices import Computing, Line
@@ -131,6 +132,7 @@ class Runs:
         run.ledger = ledger
         run.machine = Machine(program, ledger, self._options.limits)
         run.machine.begin(script[0], payload)
+        run.create_ns = ledger.history.last_ns
         run.script = script
         run.is_loaded = run.is_new = True
         # Not tried again after a conflict: then there is nothing left to begin.
@@ -305,24 +307,32 @@ class Runs:
         run.is_loaded = True
 
     async def _load_log(self, run: LiveRun, *, with_machine: bool) -> None:
-        events = await self.read(run.key)
-        history = History()
+        base = run.segments.earlier
+        events = await self.read(run.key, from_version=base + 1)
+        history = History(base)
         for event in events:
             history.apply(event)
         if history.start is None:
-            raise LogCorruptError(1, "there is no START")
+            raise LogCorruptError(base + 1, "there is no START")
+        if history.base != run.segments.present:
+            run.segments = run.segments.after(events)
+        run.create_ns = run.create_ns or events[0].time_ns
         run.ledger = Ledger(history, self._clock)
+        run.find_expiries()
         if with_machine and history.finish is None:
-            await self._revive(run, events, history.start.script_hash)
+            segment = events[history.base - base :]
+            await self._revive(run, segment, history.start.script_hash)
 
     async def _revive(
-        self, run: LiveRun, events: list[Event], script_hash: str
+        self, run: LiveRun, segment: list[Event], script_hash: str
     ) -> None:
-        """Make the interpreter from the log, up to where the log ends."""
+        """Make the interpreter from the log's last segment, up to where it ends."""
         program = await self._programs.load(script_hash)
-        ledger = Ledger(History(), self._clock)
+        history = History(run.segments.present)
+        history.recall_requests(run.history.known_requests)
+        ledger = Ledger(history, self._clock)
         machine = Machine(program, ledger, self._options.limits)
-        machine.load(events, settled=run.phase is not Phase.RUNNABLE)
+        machine.load(segment, settled=run.phase is not Phase.RUNNABLE)
         complete, run.ledger, run.machine = run.ledger, ledger, machine
         await self._turn(run)
         if run.machine is None and run.history.version < run.version:
@@ -330,20 +340,21 @@ class Runs:
             # what comes.
             run.ledger = complete
 
-    async def read(self, key: str) -> list[Event]:
+    async def read(self, key: str, *, from_version: int = 1) -> list[Event]:
         """
-        Return the run's events.
+        Return the run's events, from *from_version* on.
 
         Raises:
             LogCorruptError: One of them is no event.
         """
         decode = self._codec.decode
         events: list[Event] = []
-        for data in await self._store.read(key):
+        for data in await self._store.read(key, from_version=from_version):
             try:
                 events.append(decode(data))
             except ValueError as error:
-                raise LogCorruptError(len(events) + 1, "it is no event") from error
+                version = from_version + len(events)
+                raise LogCorruptError(version, "it is no event") from error
         return events
 
     async def _turn(self, run: LiveRun) -> None:
@@ -389,8 +400,7 @@ class Runs:
     async def _save(self, run: LiveRun, phase: Phase) -> None:
         """Store what is new, then answer the inputs that brought it."""
         events = run.open_ledger.take()
-        timers = run.due_timers() if self._may_have_timers(run) else {}
-        changes = _timer_changes(run.timers, timers)
+        changes, timers = _index_changes(run, events)
         if events or changes or run.changed_records or phase is not run.phase:
             await self._append(run, events, phase, changes)
             run.timers = timers
@@ -403,10 +413,6 @@ class Runs:
             else:
                 one.answer.set_result(answer)
         run.unanswered.clear()
-
-    def _may_have_timers(self, run: LiveRun) -> bool:
-        history = run.history
-        return bool(run.timers or run.retries or history.sleeps or history.yields)
 
     async def _append(
         self,
@@ -431,7 +437,7 @@ class Runs:
                 else None
                 for version in run.changed_records
             },
-            pauses.encode_note(run.pause),
+            run.encoded_note(),
             {script[0]: script[1]} if script and is_new_script else {},
         )
         await self._append_surely(append)
@@ -485,7 +491,21 @@ def _adopt(run: LiveRun, stored: StoredRun, codec: Codec) -> None:
         for version, record in run.records.items()
         if f"retry/{version}" in stored.timers
     }
-    run.pause = pauses.decode_note(stored.note)
+    note = Note.decode(stored.note)
+    run.pause, run.segments, run.create_ns = note.pause, note.segments, note.create_ns
+
+
+def _index_changes(
+    run: LiveRun, events: list[Event]
+) -> tuple[dict[str, int | None], dict[str, int]]:
+    """Bring what the index keeps of *run* up to date; return its timers and changes."""
+    if run.history.base != run.segments.present:
+        run.segments = run.segments.after(events)
+    if run.records:
+        run.forget_ended_calls()
+    run.note_expiries(events)
+    timers = run.due_timers() if run.may_have_timers else {}
+    return _timer_changes(run.timers, timers), timers
 
 
 def _timer_changes(

@@ -3,14 +3,21 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
 from starflow_backends.store import CorruptError, DueTimer, Phase, Store, StoreError
-from starflow_service.engine.events import Call, Finish, Result, Return, Yield
-from starflow_service.engine.history import History
-from starflow_service.runtime import live, signals
+from starflow_service.engine.events import (
+    Call,
+    Drop,
+    Finish,
+    Restart,
+    Result,
+    Return,
+    Yield,
+)
+from starflow_service.runtime import endings, live, signals
 from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.codec import Codec
@@ -24,8 +31,8 @@ from starflow_service.runtime.errors import (
     WorkerNotRegisteredError,
 )
 from starflow_service.runtime.live import LiveRun, Stored
+from starflow_service.runtime.notes import Note
 from starflow_service.runtime.options import Options
-from starflow_service.runtime.pauses import decode_note
 from starflow_service.runtime.pending import Session
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.recovery import Recovery, make_pending
@@ -36,6 +43,7 @@ from starflow_service.runtime.starts import Starts
 from starflow_service.runtime.timers import Timers
 from starflow_service.runtime.tokens import Tokens
 from starflow_service.runtime.types import (
+    FINAL_STATES,
     Abandon,
     Completion,
     Disposition,
@@ -56,8 +64,6 @@ from starflow_service.runtime.watches import Watch, Watches
 from starflow_service.starlark.bundle import Source
 
 log = structlog.get_logger()
-
-_FINISHED = (RunState.SUCCEEDED, RunState.FAILED)
 
 
 class Runtime:
@@ -211,6 +217,69 @@ class Runtime:
         self._refuse_if_draining()
         deliver = signals.delivery(signal_id, result, only_if_waiting=only_if_waiting)
         return await self._runs.submit(f"{namespace}/{run_id}", deliver)
+
+    async def signal_by_name(
+        self,
+        namespace: str,
+        run_id: str,
+        name: str,
+        request_id: str,
+        result: Result,
+        only_if_waiting: bool,
+    ) -> tuple[Disposition, int]:
+        """
+        Give a run a signal by name; return what became of it and its SIGNAL's version.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunFinishedError: It has finished, and did not have this request before.
+            SignalNotExpectedError: It does not wait now, and must not keep it.
+            SignalConflictError: The request id came before, with another content.
+            SignalsFullError: It keeps as many signals as it may.
+        """
+        self._refuse_if_draining()
+        deliver = signals.delivery_by_name(
+            name, request_id, result, only_if_waiting=only_if_waiting
+        )
+        return await self._runs.submit(f"{namespace}/{run_id}", deliver)
+
+    async def cancel_run(self, namespace: str, run_id: str, reason: str) -> RunView:
+        """
+        Ask a run to end; return it as it stands then.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunFinishedError: It has ended, and was not cancelled.
+        """
+        self._refuse_if_draining()
+        cancel = endings.cancellation(reason)
+        await self._runs.submit(f"{namespace}/{run_id}", cancel)
+        return await self.get_run(namespace, run_id)
+
+    async def terminate_run(self, namespace: str, run_id: str, reason: str) -> RunView:
+        """
+        End a run without its script; return it.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunFinishedError: It has ended, and was not cancelled.
+        """
+        self._refuse_if_draining()
+        terminate = endings.termination(reason)
+        key = f"{namespace}/{run_id}"
+        await self._runs.submit(key, terminate, needs_script=False)
+        return await self.get_run(namespace, run_id)
+
+    async def unpause_run(self, namespace: str, run_id: str) -> RunView:
+        """
+        Let a run that the service parked try again; return it as it stands then.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        self._refuse_if_draining()
+        await self._recovery.unpause(f"{namespace}/{run_id}")
+        return await self.get_run(namespace, run_id)
 
     async def read_events(
         self, namespace: str, run_id: str, from_version: int, limit: int
@@ -371,9 +440,12 @@ class Runtime:
             elif isinstance(event, Call):
                 if event.version in run.history.calls:
                     self._calls.add(make_pending(run, event.version, self._registry))
-            elif isinstance(event, Finish):
-                for version in run.history.calls:
+            elif isinstance(event, Drop):
+                for version in event.dropped_versions:
                     self._calls.close(run.key, version)
+            elif isinstance(event, Finish | Restart):
+                # Calls of the next segment come after it in the log.
+                self._calls.close_all_but(run.key, ())
         if run.timers:
             self._timers.armed(min(run.timers.values()))
         is_at_rest = run.phase not in (Phase.RUNNABLE, Phase.CALLING)
@@ -382,20 +454,41 @@ class Runtime:
     async def _fire(self, timer: DueTimer) -> None:
         """A timer is due; its round removes it from the store."""
         kind, _, version = timer.name.partition("/")
-        call_version = int(version)
+        if kind == live.WAKE:
+            await self._runs.submit(timer.run, _waking(int(version)))
+        elif kind == live.EXPIRE:
+            await self._expire(timer)
+        else:
+            await self._retry(timer.run, int(version))
 
+    async def _expire(self, timer: DueTimer) -> None:
+        """End the calls of a run that have taken too long, each for itself."""
+        now_ns = max(timer.due_ns, self._clock.now_ns())
+
+        def due(run: LiveRun) -> list[int]:
+            return [] if run.history.finish else run.expired_calls(now_ns)
+
+        versions = await self._runs.submit(timer.run, due, needs_script=False)
+        inputs = [self._expiring(version, now_ns) for version in versions]
+        await asyncio.gather(*(self._runs.submit(timer.run, one) for one in inputs))
+
+    def _expiring(self, version: int, now_ns: int) -> Callable[[LiveRun], None]:
         def apply(run: LiveRun) -> None:
-            history = run.history
-            if kind == live.WAKE and call_version in history.sleeps:
-                run.open_ledger.woke(call_version)
-            elif kind == live.EXPIRE and _is_yielded(history, call_version):
-                run.open_ledger.expired(call_version)
-            elif kind == live.RETRY:
-                run.retries.pop(call_version, None)
+            # What came before this in the same round may have ended it.
+            if run.history.finish is None and run.has_expired(version, now_ns):
+                call = self._calls.find(run.key, version)
+                attempts = 0 if call is None else call.attempts_made
+                run.open_ledger.expired(version, attempts=attempts)
 
-        await self._runs.submit(timer.run, apply, needs_script=kind != live.RETRY)
-        call = self._calls.find(timer.run, call_version)
-        if kind == live.RETRY and call is not None:
+        return apply
+
+    async def _retry(self, key: str, version: int) -> None:
+        def apply(run: LiveRun) -> None:
+            run.retries.pop(version, None)
+
+        await self._runs.submit(key, apply, needs_script=False)
+        call = self._calls.find(key, version)
+        if call is not None:
             self._calls.requeue(call)
 
     async def _sweep(self) -> None:
@@ -413,7 +506,7 @@ class Runtime:
         stored = await self.store.load(key)
         if stored is None:
             raise RunNotFoundError(namespace, run_id)
-        pause = decode_note(stored.note)
+        pause = Note.decode(stored.note).pause
         if pause is None:
             raise error
         return RunView(
@@ -433,13 +526,17 @@ class Runtime:
         )
 
 
-def _is_yielded(history: History, call_version: int) -> bool:
-    call = history.calls.get(call_version)
-    return call is not None and call.yielded is not None
+def _waking(version: int) -> Callable[[LiveRun], None]:
+    def apply(run: LiveRun) -> None:
+        history = run.history
+        if version in history.sleeps or version in history.signal_waits:
+            run.open_ledger.woke(version)
+
+    return apply
 
 
 def _holds(view: RunView, until: Until) -> bool:
-    if view.state in _FINISHED or view.pause_reason is not None:
+    if view.state in FINAL_STATES or view.pause_reason is not None:
         # A parked run gets no further while this server lives.
         return True
     return until is Until.FINISHED_OR_YIELDED and view.state is RunState.YIELDED

@@ -20,6 +20,10 @@ class RunState(IntEnum):
     YIELDED = 4
     SUCCEEDED = 5
     FAILED = 6
+    CANCELLED = 7
+
+
+FINAL_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
 
 
 class PauseReason(IntEnum):
@@ -75,6 +79,8 @@ class CallWait:
     attempt_start_ns: int | None = None
     next_attempt_ns: int | None = None
     last_failure: Failure | None = None
+    # When the call as a whole has taken too long; None: never.
+    expire_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,23 @@ class SleepWait:
 
 @dataclass(frozen=True, slots=True)
 class SignalWait:
-    """A call that yielded."""
+    """A call that yielded, or a script that waits for a name: the rest is empty."""
 
-    signal_id: str
-    function: str
-    yield_version: int
     expire_ns: int | None
+    signal_id: str = ""
+    function: str = ""
+    yield_version: int = 0
+    name: str = ""
+    wait_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadSignal:
+    """A signal by name that no script has taken yet."""
+
+    name: str
+    version: int
+    time_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +129,16 @@ class RunView:
     result: Result | None
     pause_reason: PauseReason | None = None
     pause_message: str = ""
+    # Why somebody asked it to end; None: nobody did.
+    cancel_reason: str | None = None
+    # JSON text that the script set; None: none.
+    status: str | None = None
+    # The oldest ones.
+    unread: Sequence[UnreadSignal] = ()
+    unread_count: int = 0
+    restarts: int = 0
+    # The version of the START that the script began with last.
+    segment_version: int = 1
 
 
 class Disposition(IntEnum):

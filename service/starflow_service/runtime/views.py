@@ -1,7 +1,11 @@
 """A run as a person or a program wants to see it."""
 
+from typing import TypeAlias
+
 from starflow_service.engine.events import Failure
+from starflow_service.engine.history import OpenCall
 from starflow_service.runtime.calls import Calls
+from starflow_service.runtime.endings import is_cancelled
 from starflow_service.runtime.live import LiveRun
 from starflow_service.runtime.types import (
     CallWait,
@@ -9,7 +13,12 @@ from starflow_service.runtime.types import (
     RunView,
     SignalWait,
     SleepWait,
+    UnreadSignal,
 )
+
+_UNREAD_MAX = 100
+
+Wait: TypeAlias = CallWait | SleepWait | SignalWait
 
 
 def view_of(run: LiveRun, calls: Calls) -> RunView:
@@ -25,7 +34,7 @@ def view_of(run: LiveRun, calls: Calls) -> RunView:
         state=_state(run, waits),
         script_hash=start.script_hash,
         version=history.version,
-        create_ns=start.time_ns,
+        create_ns=run.create_ns,
         update_ns=history.last_ns,
         finish_ns=None if finish is None else finish.time_ns,
         waits=waits,
@@ -33,12 +42,20 @@ def view_of(run: LiveRun, calls: Calls) -> RunView:
         result=None if finish is None else finish.result,
         pause_reason=None if run.pause is None else run.pause.reason,
         pause_message="" if run.pause is None else run.pause.message,
+        cancel_reason=None if history.cancel is None else history.cancel.reason,
+        status=history.status,
+        unread=_unread(run) if history.unread_count else (),
+        unread_count=history.unread_count,
+        restarts=run.segments.restarts,
+        segment_version=history.base + 1,
     )
 
 
-def _state(run: LiveRun, waits: list[CallWait | SleepWait | SignalWait]) -> RunState:
+def _state(run: LiveRun, waits: list[Wait]) -> RunState:
     finish = run.history.finish
     if finish is not None:
+        if is_cancelled(finish):
+            return RunState.CANCELLED
         failed = isinstance(finish.result, Failure)
         return RunState.FAILED if failed else RunState.SUCCEEDED
     if any(isinstance(wait, CallWait) for wait in waits):
@@ -48,39 +65,45 @@ def _state(run: LiveRun, waits: list[CallWait | SleepWait | SignalWait]) -> RunS
     return RunState.YIELDED if waits else RunState.RUNNING
 
 
-def _waits(run: LiveRun, calls: Calls) -> list[CallWait | SleepWait | SignalWait]:
+def _waits(run: LiveRun, calls: Calls) -> list[Wait]:
     history = run.history
-    waits: list[tuple[int, CallWait | SleepWait | SignalWait]] = [
-        (version, SleepWait(wake_ns)) for version, wake_ns in history.sleeps.items()
-    ]
+    waits: dict[int, Wait] = {v: SleepWait(wake) for v, wake in history.sleeps.items()}
+    for version, wait in history.signal_waits.items():
+        waits[version] = SignalWait(
+            wait.expire_ns, name=wait.name, wait_version=version
+        )
     for version, call in history.calls.items():
         yielded = call.yielded
         if yielded is None:
-            waits.append((version, _call_wait(run, calls, version)))
+            waits[version] = _call_wait(run, calls, call)
         else:
-            wait = SignalWait(
+            waits[version] = SignalWait(
+                call.expire_ns,
                 yielded.signal_id,
                 call.call.function,
                 yielded.version,
-                yielded.expire_ns,
             )
-            waits.append((version, wait))
-    waits.sort(key=lambda pair: pair[0])
-    return [wait for _, wait in waits]
+    return [waits[version] for version in sorted(waits)]
 
 
-def _call_wait(run: LiveRun, calls: Calls, version: int) -> CallWait:
-    function = run.history.calls[version].call.function
+def _call_wait(run: LiveRun, calls: Calls, call: OpenCall) -> CallWait:
+    version = call.call.version
     record = run.records.get(version)
     pending = calls.find(run.key, version)
     lease = None if pending is None else pending.lease
     attempt = pending.attempt if pending else record.next_attempt if record else 1
     return CallWait(
-        function,
+        call.call.function,
         version,
         attempt,
         worker_id="" if lease is None else lease.session.worker_id,
         attempt_start_ns=None if lease is None else lease.start_ns,
         next_attempt_ns=run.retries.get(version),
         last_failure=None if record is None else record.failure,
+        expire_ns=call.expire_ns,
     )
+
+
+def _unread(run: LiveRun) -> list[UnreadSignal]:
+    oldest = run.history.unread_signals()[:_UNREAD_MAX]
+    return [UnreadSignal(each.name, each.version, each.time_ns) for each in oldest]
