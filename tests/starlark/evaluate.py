@@ -9,7 +9,7 @@ from starflow_service.starlark.program import compile_program
 from starflow_service.starlark.thread import Thread
 from tests.starlark.scripted_host import ScriptedHost
 
-MODULES = ("time", "rand", "math", "json", "flow")
+MODULES = ("time", "rand", "math", "json", "flow", "uuid", "hashlib")
 
 
 def make_meter(**limits: int) -> Meter:

@@ -17,7 +17,15 @@ def test_the_universe_is_that_of_the_dialect() -> None:
         "sorted str tuple type zip"
     )
     assert sorted(UNIVERSE) == sorted(names.split())
-    assert sorted(MODULES) == ["flow", "json", "math", "rand", "time"]
+    assert sorted(MODULES) == [
+        "flow",
+        "hashlib",
+        "json",
+        "math",
+        "rand",
+        "time",
+        "uuid",
+    ]
 
 
 def call(name: str, *args: object, **kwargs: object) -> object:

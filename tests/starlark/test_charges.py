@@ -22,6 +22,7 @@ from tests.starlark.scripted_host import ScriptedHost
 
 Operation = Callable[[Meter], Any]
 FREE = None
+NAMESPACE = "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
 
 
 def ints(n: int) -> List:
@@ -213,11 +214,19 @@ DICTS: dict[str, Callable[[int], Operation] | None] = {
 MEMBERS: dict[str, Callable[[int], Operation] | None] = {
     "flow.start": FREE,
     "flow.wait": lambda n: member("flow.wait", Context(), List([Future(0, "a.b")] * n)),
+    "hashlib.hmac_sha256": lambda n: member("hashlib.hmac_sha256", "", text(n)),
+    "hashlib.md5": lambda n: member("hashlib.md5", text(n)),
+    "hashlib.sha1": lambda n: member("hashlib.sha1", b"a" * n),
+    "hashlib.sha256": lambda n: member("hashlib.sha256", text(n)),
+    "hashlib.sha512": lambda n: member("hashlib.sha512", text(n)),
     "json.decode": lambda n: member("json.decode", "[" + "1," * n + "1]"),
     "json.encode": lambda n: member("json.encode", ints(n)),
     "json.encode_indent": lambda n: member("json.encode_indent", ints(n)),
     "json.indent": lambda n: member("json.indent", "[" + "1," * n + "1]"),
+    "rand.choice": lambda n: member("rand.choice", Context(), a_dict(n)),
+    "rand.float": FREE,
     "rand.int": FREE,
+    "rand.shuffle": lambda n: member("rand.shuffle", Context(), ints(n)),
     "time.from_timestamp": FREE,
     "time.is_valid_timezone": FREE,
     "time.now": FREE,
@@ -226,6 +235,8 @@ MEMBERS: dict[str, Callable[[int], Operation] | None] = {
     "time.sleep": FREE,
     "time.sleep_until": FREE,
     "time.time": FREE,
+    "uuid.v4": FREE,
+    "uuid.v5": lambda n: member("uuid.v5", NAMESPACE, text(n)),
     **{
         f"math.{name}": FREE
         for name, value in MODULES["math"].members.items()

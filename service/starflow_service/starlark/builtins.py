@@ -31,10 +31,12 @@ from starflow_service.starlark.iteration import (
     items_of,
 )
 from starflow_service.starlark.lib_flow import FLOW
+from starflow_service.starlark.lib_hashlib import HASHLIB
 from starflow_service.starlark.lib_json import JSON
 from starflow_service.starlark.lib_math import MATH
 from starflow_service.starlark.lib_rand import RAND
 from starflow_service.starlark.lib_time import TIME
+from starflow_service.starlark.lib_uuid import UUID
 from starflow_service.starlark.methods_dict import update
 from starflow_service.starlark.numbers import parse_float, parse_int, whole
 from starflow_service.starlark.ops import to_float, truth
@@ -431,5 +433,5 @@ UNIVERSE: Mapping[str, Any] = {
 }
 
 MODULES: Mapping[str, Module] = {
-    module.name: module for module in (TIME, RAND, MATH, JSON, FLOW)
+    module.name: module for module in (TIME, RAND, MATH, JSON, FLOW, UUID, HASHLIB)
 }
