@@ -27,10 +27,12 @@ serve: $(STAMP)  ## serve on 127.0.0.1:7233, with the store in ./starflow.db
 
 .PHONY: test
 test: $(STAMP)  ## run all tests; ARGS='-k words' narrows them
+	@scripts/redis.sh
 	@$(PY) -m pytest $(ARGS)
 
 .PHONY: system
 system: $(STAMP)  ## run only the tests that start and kill real processes
+	@scripts/redis.sh
 	@$(PY) -m pytest -m system $(ARGS)
 
 # A failing seed is in the name of its test: STARFLOW_SEEDS=77-77 plays it alone.

@@ -119,7 +119,7 @@ ROOMS = {
 ONLY_HERE = {
     # A contract suite is made of tests.
     "pytest": f"{BACKENDS}/testing.py",
-    "redis": f"{BACKENDS}/redis.py",
+    "redis": f"{BACKENDS}/redis_wire.py",
 }
 # The one module of the service that knows more of a backend than the protocol.
 COMPOSITION_ROOT = f"{SERVICE}/app.py"

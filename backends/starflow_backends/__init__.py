@@ -16,12 +16,15 @@ from starflow_backends.store import (
     FullError,
     LayoutError,
     LockedError,
+    Losable,
     Phase,
     Store,
     StoredRun,
     StoreError,
     UnavailableError,
+    UnsafeError,
 )
+from starflow_backends.urls import shown_url
 
 __all__ = [
     "Append",
@@ -33,6 +36,7 @@ __all__ = [
     "FullError",
     "LayoutError",
     "LockedError",
+    "Losable",
     "MemoryStore",
     "Phase",
     "SqliteStore",
@@ -40,32 +44,66 @@ __all__ = [
     "StoreError",
     "StoredRun",
     "UnavailableError",
+    "UnsafeError",
     "open_store",
+    "shown_url",
 ]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
+_REDIS = re.compile(r"rediss?(\+\w+)?|unix")
+# The highest first.
+_LEVELS = (Durability.DISK, Durability.PROCESS, Durability.MEMORY)
 
 
-def open_store(url: str, *, clock: Callable[[], int] = time.time_ns) -> Store:
+def open_store(
+    url: str,
+    *,
+    clock: Callable[[], int] = time.time_ns,
+    durability: Durability | None = None,
+) -> Store:
     """
     Return the store that *url* names; its `Store.open` is still to be awaited.
 
-    ``memory:`` forgets everything; ``sqlite:PATH``, or a plain path, is a file.
+    ``memory:`` forgets everything; ``sqlite:PATH``, or a plain path, is a file;
+    ``redis://HOST:PORT/DB``, ``rediss://`` and ``unix://PATH`` are a Redis.
     *clock* tells a store that has no clock of its own the time, in nanoseconds since
-    the epoch.
+    the epoch.  *durability* is what the store has to promise at least; None stands for
+    what is usual for its kind.
 
     Raises:
-        ValueError: The URL names no store.
+        ValueError: The URL names no store, or one that promises less.
     """
     scheme, rest = _split(url)
+    if _REDIS.fullmatch(scheme):
+        return _open_redis(url, durability or Durability.DISK)
+    store: Store
     if scheme == "memory" and not rest:
-        return MemoryStore(clock=clock)
-    if scheme == "sqlite" and rest:
-        return SqliteStore(rest, clock=clock)
-    raise ValueError(
-        f"{url!r} names no store; the known ones are memory: and sqlite:PATH"
-        " (or just PATH)"
-    )
+        store = MemoryStore(clock=clock)
+    elif scheme == "sqlite" and rest:
+        store = SqliteStore(rest, clock=clock)
+    else:
+        raise ValueError(
+            f"{shown_url(url)!r} names no store; the known ones are memory:,"
+            " sqlite:PATH (or just PATH), and redis://HOST:PORT/DB"
+        )
+    if durability and _LEVELS.index(store.durability) > _LEVELS.index(durability):
+        raise ValueError(
+            f"{url!r} promises durability {store.durability.value},"
+            f" not {durability.value}"
+        )
+    return store
+
+
+def _open_redis(url: str, durability: Durability) -> Store:
+    # Whoever does without Redis needs not have its library.
+    try:
+        from starflow_backends.redis import RedisStore
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{shown_url(url)!r} needs the Python package {error.name}:"
+            " pip install 'starflow-grpc[service]'"
+        ) from error
+    return RedisStore(url, durability=durability)
 
 
 def _split(url: str) -> tuple[str, str]:

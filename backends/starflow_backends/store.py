@@ -28,7 +28,7 @@ The rules that every implementation keeps, and `starflow_backends.testing` check
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Durability(Enum):
@@ -119,6 +119,7 @@ class StoreError(Exception):
       x CorruptError       a stored event is damaged
       x LayoutError        written by a newer release, or by another program
       x LockedError        another server has the store
+      x UnsafeError        it would lose, or has lost, what it acknowledged
     """
 
 
@@ -164,6 +165,10 @@ class LockedError(StoreError):
     """Another server has the store open."""
 
 
+class UnsafeError(StoreError):
+    """The store would lose what it acknowledged, or has lost it; the message says."""
+
+
 class Store(Protocol):
     """See the module's text for the rules."""
 
@@ -184,6 +189,7 @@ class Store(Protocol):
         Raises:
             LayoutError: It was written by a newer release, or is something else.
             LockedError: Another server has it.
+            UnsafeError: It would not keep what it acknowledges.
             FullError: There is no space even to look at it.
             CorruptError: It is damaged as a whole.
             UnavailableError: It cannot be reached.
@@ -274,4 +280,17 @@ class Store(Protocol):
 
     async def clear_index(self) -> None:
         """Forget timers, attempts and notes, and make every run RUNNABLE."""
+        ...
+
+
+@runtime_checkable
+class Losable(Protocol):
+    """A store that a server can lose while it uses it; see `Store` for the rest."""
+
+    async def wait_lost(self) -> StoreError:
+        """
+        Return why, once the store is lost for good: nothing can be written any more.
+
+        What was acknowledged before is stored, unless the error is `UnsafeError`.
+        """
         ...

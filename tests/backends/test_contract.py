@@ -1,8 +1,12 @@
 """The stores keep what every store promises."""
 
+import hashlib
 from pathlib import Path
 
+import pytest
+
 from starflow_backends import MemoryStore, SqliteStore, Store
+from starflow_backends.redis import RedisStore
 from starflow_backends.testing import DurableStoreContract, StoreContract
 
 
@@ -21,3 +25,21 @@ class TestSqliteStoreWithLittleRoom(DurableStoreContract):
 
     def new_store(self, place: Path) -> Store:
         return SqliteStore(place / "starflow.db", work_max=2)
+
+
+class TestRedisStore(DurableStoreContract):
+    @pytest.fixture(autouse=True)
+    def _on(self, shared_redis):
+        self.url = shared_redis.url
+
+    def new_store(self, place: Path) -> Store:
+        prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
+        return RedisStore(f"{self.url}?prefix={prefix}")
+
+
+class TestRedisStoreOfOnePartition(TestRedisStore):
+    """The same when all runs are in one slot."""
+
+    def new_store(self, place: Path) -> Store:
+        prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
+        return RedisStore(f"{self.url}?prefix={prefix}&partitions=1")

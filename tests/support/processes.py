@@ -108,7 +108,7 @@ class Process:
         environment["PYTHONUNBUFFERED"] = "1"
         with self._output_path.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_prelude(), *self._command, *more_arguments],
+                [*prelude(), *self._command, *more_arguments],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -243,7 +243,8 @@ class Stage:
         )
 
 
-def _prelude() -> list[str]:
+def prelude() -> list[str]:
+    """Return the beginning of a command whose process dies with this one."""
     if sys.platform != "linux":
         return []
     return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]

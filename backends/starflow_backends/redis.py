@@ -1,0 +1,196 @@
+"""Runs in Redis: the store for production.
+
+`redis_layout` shows the keys, `redis_link` who may write and when, and
+`redis_append.lua` what an append is.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+
+from starflow_backends import redis_rows as rows
+from starflow_backends import redis_script as script
+from starflow_backends.redis_appends import Appends
+from starflow_backends.redis_layout import (
+    PartitionKeys,
+    head_crc,
+    record_of,
+    record_value,
+    timer_of,
+)
+from starflow_backends.redis_link import Link
+from starflow_backends.redis_runs import RunsQuery
+from starflow_backends.redis_wire import read_url
+from starflow_backends.store import (
+    Append,
+    CorruptError,
+    DueTimer,
+    DueTimers,
+    Durability,
+    Phase,
+    StoredRun,
+    StoreError,
+)
+
+# Events that one answer of Redis holds: they may have a megabyte each.
+_EVENTS_MAX = 200
+_RUNS_SCANNED = b"1000"
+
+
+class RedisStore:
+    """
+    A `Store` in Redis, which refuses to be weaker than *durability*.
+
+    A store is opened once; to open it again, make another.
+    """
+
+    def __init__(self, url: str, *, durability: Durability = Durability.DISK) -> None:
+        """
+        Take what the URL says.
+
+        Raises:
+            ValueError: It names no Redis.
+        """
+        self._durability = durability
+        self._link = Link(read_url(url), durability)
+        self._appends = Appends(self._link)
+
+    @property
+    def kind(self) -> str:
+        return "redis"
+
+    @property
+    def durability(self) -> Durability:
+        return self._durability
+
+    async def open(self) -> None:
+        await self._link.open()
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    async def wait_lost(self) -> StoreError:
+        assert self._link.loss is not None, "the store is not open"
+        return await asyncio.shield(self._link.loss)
+
+    def append(self, append: Append) -> Awaitable[None]:
+        return self._appends.append(append)
+
+    async def load(self, run: str) -> StoredRun | None:
+        fields = await self._fields(run)
+        return rows.stored_run(run, fields) if fields else None
+
+    async def read(
+        self, run: str, *, from_version: int = 1, limit: int | None = None
+    ) -> list[bytes]:
+        fields = await self._fields(run)
+        if not fields:
+            return []
+        to_version = rows.checked_head(run, fields).version
+        if limit is not None:
+            to_version = min(to_version, from_version + limit - 1)
+        keys, name = self._place(run)
+        events: list[bytes] = []
+        while (first := from_version + len(events)) <= to_version:
+            count = min(_EVENTS_MAX, to_version + 1 - first)
+            arguments = [b"%d" % first, b"%d" % to_version, b"%d" % count]
+            answer = await self._link.run(
+                script.READ, [keys.log + name], arguments, run
+            )
+            events += rows.events_of(run, first, count, answer)
+        return events
+
+    async def runs_in(
+        self, phases: Sequence[Phase], *, after: str = "", limit: int = 1000
+    ) -> list[str]:
+        return await RunsQuery(self._link, phases, after, limit).run()
+
+    async def timers_due(self, *, limit: int = 1000) -> DueTimers:
+        keys = [each.timers for each in self._link.keys.partitions]
+        now, members = await self._link.run(script.TIMERS, keys, [b"%d" % (limit + 1)])
+        now_ns = int(now)
+        found = sorted(timer_of(member)[::-1] for member in members)
+        due = [
+            DueTimer(run, name, due_ns)
+            for due_ns, name, run in found[:limit]
+            if due_ns <= now_ns
+        ]
+        next_due_ns = found[len(due)][0] if len(due) < len(found) else None
+        return DueTimers(now_ns=now_ns, due=due, next_due_ns=next_due_ns)
+
+    async def put_record(
+        self, space: str, key: str, value: bytes, *, replace: bool = True
+    ) -> bytes:
+        place, stored = self._link.keys.records(space), record_value(space, key, value)
+        command = b"HSET" if replace else b"HSETNX"
+        await self._link.ask([command, place, key.encode(), stored])
+        if replace:
+            return value
+        kept = await self.get_record(space, key)
+        if kept is None:
+            raise CorruptError("", 0, f"record {key} in {space} is gone")
+        return kept
+
+    async def get_record(self, space: str, key: str) -> bytes | None:
+        place = self._link.keys.records(space)
+        stored = await self._link.ask([b"HGET", place, key.encode()])
+        return None if stored is None else record_of(space, key, stored)
+
+    async def scan_records(self, space: str) -> dict[str, bytes]:
+        found = await self._link.ask([b"HGETALL", self._link.keys.records(space)])
+        names = [name.decode(errors="replace") for name in found[::2]]
+        return {
+            name: record_of(space, name, stored)
+            for name, stored in zip(names, found[1::2], strict=True)
+        }
+
+    async def clear_index(self) -> None:
+        for number, keys in enumerate(self._link.keys.partitions):
+            cursor = b"0"
+            while True:
+                answer = await self._link.ask(
+                    [b"SCAN", cursor, b"MATCH", _pattern(keys), b"COUNT", _RUNS_SCANNED]
+                )
+                cursor, found = answer
+                names = [key.removeprefix(keys.run) for key in found]
+                await asyncio.gather(*(self._clear(number, name) for name in names))
+                if cursor == b"0":
+                    break
+            # Those of no run, or damaged.
+            await self._link.ask([b"DEL", keys.timers])
+
+    async def _clear(self, number: int, name: bytes) -> None:
+        """Clear the index of a run, unless it is damaged: that must be seen."""
+        run = name.decode(errors="replace")
+        keys = self._link.keys.partitions[number]
+        fields = await self._fields(run)
+        try:
+            head = rows.checked_head(run, fields)
+        except CorruptError:
+            return
+        append_id = head.append_id
+        crc = head_crc(run, head.version, int(Phase.RUNNABLE), append_id, b"")
+        owner = await self._link.run(
+            script.CLEAR,
+            [keys.partition, keys.runs, keys.timers, keys.run + name],
+            [self._link.epochs[number], name, append_id.encode(), crc.encode()],
+            run,
+        )
+        if owner:
+            raise self._link.lose(owner.decode())
+
+    def _place(self, run: str) -> tuple[PartitionKeys, bytes]:
+        name = run.encode()
+        return self._link.keys.of_run(name), name
+
+    async def _fields(self, run: str) -> dict[bytes, bytes]:
+        keys, name = self._place(run)
+        places = [keys.runs, keys.run + name, keys.log + name]
+        found = await self._link.run(script.LOAD, places, [name], run)
+        if isinstance(found, bytes):
+            raise CorruptError(run, 0, found.decode())
+        return dict(zip(found[::2], found[1::2], strict=True))
+
+
+def _pattern(keys: PartitionKeys) -> bytes:
+    # Neither tag nor prefix has a character that means something in a pattern.
+    return keys.run + b"*"

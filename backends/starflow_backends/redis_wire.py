@@ -1,0 +1,288 @@
+"""One connection to Redis: commands go out together, answers come back in order.
+
+What is sent in one turn of the event loop is written at once, and so Redis carries it
+out at once and syncs its disk once for all of it.
+
+The client library connects, authenticates and speaks the protocol.  Nothing is ever
+sent twice by it: a connection that breaks stays broken, and whoever waits for an answer
+learns that the outcome is unknown.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redis import exceptions
+from redis.asyncio.connection import Connection, parse_url
+
+from starflow_backends.redis_layout import PARTITIONS_MAX
+from starflow_backends.store import UnavailableError
+from starflow_backends.urls import shown_url
+
+# How long an owner that is silent keeps the store.
+LEASE_MS = 5_000
+_CONNECT_S = 5.0
+# Options of the library that make sense here; ours are in `Address`.
+_LIBRARY_OPTIONS = re.compile(r"db|socket_connect_timeout|client_name|ssl_\w+")
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SCHEMES = ("redis", "rediss", "unix")
+# What the library cuts off the errors that it knows.
+_CODES: dict[type[Exception], str] = {
+    exceptions.NoScriptError: "NOSCRIPT",
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.NoPermissionError: "NOPERM",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.ClusterDownError: "CLUSTERDOWN",
+    exceptions.TryAgainError: "TRYAGAIN",
+    exceptions.MovedError: "MOVED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a store is, as its URL says."""
+
+    # Without the password, for people to read.
+    shown: str
+    # What connections of the library are made of.
+    library: dict[str, Any] = field(repr=False)
+    prefix: str
+    # None: as many as there are.
+    partitions: int | None
+    lease_ms: int
+
+
+def read_url(url: str) -> Address:
+    """
+    Return what *url* says.
+
+    Raises:
+        ValueError: It names no Redis, or says something that is not known.
+    """
+    shown = shown_url(url)
+    try:
+        split = urlsplit(url)
+        _check_place(split.scheme, split.hostname, split.path)
+        options = dict(parse_qsl(split.query, strict_parsing=bool(split.query)))
+        prefix = _prefix(options.pop("prefix", "main"))
+        partitions = _number(options, "partitions", 1, PARTITIONS_MAX)
+        lease_ms = _number(options, "lease_ms", 200, 600_000) or LEASE_MS
+        for name in options:
+            if not _LIBRARY_OPTIONS.fullmatch(name):
+                raise ValueError(f"there is no option {name}")
+        library = parse_url(urlunsplit(split._replace(query=urlencode(options))))
+    except ValueError as error:
+        raise ValueError(f"{shown!r} names no Redis: {error}") from None
+    return Address(shown, dict(library), prefix, partitions, lease_ms)
+
+
+def _check_place(scheme: str, host: str | None, path: str) -> None:
+    if scheme not in _SCHEMES:
+        raise ValueError(
+            "this release knows one server, by redis://, rediss:// or unix://, and"
+            " neither Sentinel nor Cluster"
+        )
+    if scheme == "unix":
+        if not path.strip("/"):
+            raise ValueError("the path of its socket is missing, as in unix:///PATH")
+    elif not host:
+        raise ValueError("the host is missing, as in redis://HOST:6379")
+    elif not re.fullmatch(r"/?[0-9]*", path):
+        raise ValueError(f"{path!r} is not the number of a database, as in /0")
+
+
+def _prefix(text: str) -> str:
+    if not _PREFIX.fullmatch(text):
+        raise ValueError("prefix is 1 to 64 of A-Z a-z 0-9 _ . -")
+    return text
+
+
+def _number(options: dict[str, str], name: str, low: int, high: int) -> int | None:
+    text = options.pop(name, None)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise ValueError(f"{name} is a number from {low} to {high}")
+    return int(text)
+
+
+class ReplyError(Exception):
+    """Redis answered with an error; *code* is its first word."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code} {text}")
+        self.code = code
+
+
+class LoadingError(UnavailableError):
+    """Redis is reading its data, and will be there soon."""
+
+
+class Pipe:
+    """A connection with any number of commands under way."""
+
+    def __init__(self, connection: Any, shown: str, answer_s: float) -> None:
+        self._connection = connection
+        self._shown = shown
+        self._answer_s = answer_s
+        # Packed, not written yet.
+        self._unsent: list[bytes] = []
+        self._has_work = asyncio.Event()
+        # Oldest first.
+        self._awaited: deque[asyncio.Future[Any]] = deque()
+        # Why it is broken.
+        self.error: UnavailableError | None = None
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answers = 0
+        self._tasks = [
+            asyncio.create_task(self._write()),
+            asyncio.create_task(self._read()),
+            asyncio.create_task(self._watch()),
+        ]
+
+    @classmethod
+    async def connect(cls, address: Address, *, answer_s: float) -> "Pipe":
+        """
+        Connect and authenticate.
+
+        Raises:
+            LoadingError: Redis is there, but not ready yet.
+            UnavailableError: Nobody is there, or we are not let in.
+        """
+        options = {"socket_connect_timeout": _CONNECT_S, **address.library}
+        make = options.pop("connection_class", Connection)
+        try:
+            connection = make(
+                **options, protocol=2, redis_connect_func=_once(), socket_timeout=None
+            )
+            await connection.connect()
+        except exceptions.RedisError as error:
+            raise _refusal(address.shown, error) from error
+        except (TypeError, ValueError, OSError) as error:
+            # Options of TLS are looked at when the connection is made.
+            raise UnavailableError(f"{address.shown}: {error}") from error
+        return cls(connection, address.shown, answer_s)
+
+    def send(self, parts: Sequence[bytes]) -> asyncio.Future[Any]:
+        """Send one command; the future gives its answer, or `ReplyError`."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self.error is not None:
+            future.set_exception(self.error)
+            return future
+        self._unsent.append(b"*%d\r\n" % len(parts))
+        self._unsent += [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
+        self._awaited.append(future)
+        self._has_work.set()
+        return future
+
+    def give_up(self, reason: str) -> None:
+        """Use the connection no more."""
+        self._break(self._unavailable(reason))
+
+    async def close(self) -> None:
+        """Close the connection; whoever still waits does not learn the outcome."""
+        self._break(UnavailableError(f"{self._shown}: the connection was closed"))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self._connection.disconnect(nowait=True)
+
+    async def _write(self) -> None:
+        while True:
+            await self._has_work.wait()
+            self._has_work.clear()
+            packed, self._unsent = b"".join(self._unsent), []
+            try:
+                await self._connection.send_packed_command(packed, check_health=False)
+            except (exceptions.RedisError, OSError) as error:
+                self._break(self._unavailable(error))
+                return
+
+    async def _read(self) -> None:
+        read = self._connection.read_response
+        awaited = self._awaited
+        while True:
+            answer: Any = None
+            failure: ReplyError | None = None
+            try:
+                answer = await read(disable_decoding=True)
+            except exceptions.ResponseError as error:
+                failure = _reply_error(error)
+            except (exceptions.RedisError, OSError) as error:
+                self._break(self._unavailable(error))
+                return
+            self._answers += 1
+            if not awaited:
+                # Redis says so before it closes, and nobody has asked.
+                self._break(self._unavailable(failure or "an answer to no question"))
+                return
+            future = awaited.popleft()
+            if future.done():
+                # Whoever waited has given up.
+                continue
+            if failure is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(failure)
+
+    async def _watch(self) -> None:
+        # A host that is gone closes no connection.
+        while True:
+            answers, oldest = self._answers, self._awaited and self._awaited[0]
+            await asyncio.sleep(self._answer_s)
+            is_stuck = self._awaited and self._awaited[0] is oldest
+            if is_stuck and self._answers == answers:
+                self._break(self._unavailable(f"no answer for {self._answer_s:g} s"))
+                return
+
+    def _unavailable(self, reason: object) -> UnavailableError:
+        return UnavailableError(f"{self._shown} does not answer: {reason}")
+
+    def _break(self, error: UnavailableError) -> None:
+        if self.error is not None:
+            return
+        self.error = error
+        self._unsent.clear()
+        for future in self._awaited:
+            if not future.done():
+                future.set_exception(error)
+        self._awaited.clear()
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self.broken.set_result(None)
+
+
+def _once() -> Any:
+    # The library would connect anew by itself, to whoever is there now.
+    is_connected = False
+
+    async def set_up(connection: Any) -> None:
+        nonlocal is_connected
+        if is_connected:
+            raise exceptions.ConnectionError("the connection is broken")
+        is_connected = True
+        await connection.on_connect()
+
+    return set_up
+
+
+def _refusal(shown: str, error: Exception) -> UnavailableError:
+    if isinstance(error, exceptions.BusyLoadingError):
+        return LoadingError(f"{shown} is loading its data")
+    if isinstance(error, exceptions.AuthenticationError):
+        return UnavailableError(f"{shown} does not let us in: {error}")
+    return UnavailableError(f"{shown} cannot be reached: {error}")
+
+
+def _reply_error(error: Exception) -> ReplyError:
+    code = _CODES.get(type(error))
+    if code is None:
+        code, _, text = str(error).partition(" ")
+        return ReplyError(code, text)
+    return ReplyError(code, str(error))

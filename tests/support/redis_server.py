@@ -1,0 +1,140 @@
+"""A real redis-server, which never outlives the tests."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from tests.support.processes import PATIENCE_S, prelude
+
+_LOOK_EVERY_S = 0.005
+# What a store demands of its Redis.
+SAFE = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "maxmemory-policy": "noeviction",
+}
+
+
+def executable() -> str:
+    """Return where redis-server is; without one no test of Redis says anything."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    assert found, "redis-server is missing: `make setup` installs it, or says how"
+    return found
+
+
+class RedisServer:
+    """
+    `redis-server` in a directory of its own, on a socket that is only in there.
+
+    *settings* are those of its configuration file; it can be killed and started again.
+    """
+
+    def __init__(self, place: Path, *, on_tcp: bool = False, **settings: str) -> None:
+        self.place = place
+        self.socket = place / "redis.sock"
+        self.port = free_port() if on_tcp else 0
+        named = {name.replace("_", "-"): value for name, value in settings.items()}
+        self._settings = {**SAFE, **named}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL of its database 0."""
+        if self.port:
+            return f"redis://127.0.0.1:{self.port}"
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of its present life."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """All that it wrote."""
+        return (self.place / "redis.out").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it, and come back when it answers."""
+        self.launch()
+        ends_at = time.monotonic() + PATIENCE_S
+        while not self._answers():
+            assert self._process is not None
+            assert self._process.poll() is None, self.output
+            assert time.monotonic() < ends_at, self.output
+            time.sleep(_LOOK_EVERY_S)
+
+    def launch(self) -> None:
+        """Start it, without waiting for anything."""
+        # A path of a socket has at most some 100 characters: it is named relatively.
+        options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "unixsocket": self.socket.name,
+            "dir": ".",
+            "save": "",
+            "enable-debug-command": "yes",
+            **self._settings,
+        }
+        # Releases before 7 know no such setting, and allow it anyway.
+        options["ignore-warnings"] = "ARM64-COW-BUG"
+        lines = [f'{name} "{value}"' for name, value in options.items()]
+        (self.place / "redis.conf").write_text("\n".join(lines))
+        with (self.place / "redis.out").open("ab") as output:
+            self._process = subprocess.Popen(
+                [*prelude(), executable(), "redis.conf"],
+                cwd=self.place,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def kill(self) -> None:
+        """End it as the death of its process would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def end(self) -> None:
+        """See to it that it is gone."""
+        if self._process is not None:
+            self.kill()
+
+    def command(self, *words: str | bytes | int) -> str:
+        """Carry out a command as redis-cli would; return its first line."""
+        packed = [str(w).encode() if not isinstance(w, bytes) else w for w in words]
+        parts = [b"*%d\r\n" % len(packed)]
+        parts += [b"$%d\r\n%b\r\n" % (len(part), part) for part in packed]
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE_S)
+            connection.connect(str(self.socket))
+            connection.sendall(b"".join(parts))
+            with connection.makefile("rb") as answer:
+                line = answer.readline().decode().strip()
+                if line.startswith("$") and line != "$-1":
+                    return answer.read(int(line[1:])).decode(errors="replace")
+        assert not line.startswith("-"), line
+        return line
+
+    def _answers(self) -> bool:
+        try:
+            return self.command("PING") == "+PONG"
+        except (OSError, AssertionError):
+            # Not there, or still reading its data.
+            return False
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
