@@ -15,7 +15,17 @@ from pathlib import Path
 
 import structlog
 
-from starflow_backends import LayoutError, LockedError, Store, StoreError, open_store
+from starflow_backends import (
+    Durability,
+    LayoutError,
+    LockedError,
+    Losable,
+    Store,
+    StoreError,
+    UnsafeError,
+    open_store,
+    shown_url,
+)
 from starflow_service import __version__, logs
 from starflow_service.config import Config, ConfigError, HelpRequest, read_config
 from starflow_service.rpc.codec import ProtoCodec
@@ -28,6 +38,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # As a shell counts those who die of a signal.
 _EXIT_INTERRUPTED = 130
 _EXIT_USAGE = 2
+_SURVIVES = {
+    Durability.PROCESS: "what is acknowledged survives processes, and no power cut",
+    Durability.MEMORY: "what is acknowledged survives nothing",
+}
 
 log = structlog.get_logger()
 
@@ -56,13 +70,13 @@ def main(
         return _complain(error, _EXIT_USAGE)
     logs.set_up(config.log_level, config.log_format or _default_format())
     try:
-        store = open_store(config.store)
+        store = open_store(config.store, durability=_durability(config))
     except ValueError as error:
         return _complain(f"--store: {error}", _EXIT_USAGE)
     try:
         asyncio.run(serve(config, store))
-    except (LockedError, LayoutError) as error:
-        return _complain(f"--store {config.store}: {error}", 1)
+    except (LockedError, LayoutError, UnsafeError) as error:
+        return _complain(f"--store {shown_url(config.store)}: {error}", 1)
     except (StoreError, BindError, PortFileError) as error:
         return _complain(error, 1)
     return 0
@@ -70,16 +84,18 @@ def main(
 
 async def serve(config: Config, store: Store) -> None:
     """
-    Serve until a signal comes.
+    Serve until a signal comes, or the store is lost.
 
     Raises:
-        StoreError: The store cannot be used.
+        StoreError: The store cannot be used, or not any more.
         BindError: The address cannot be had.
         PortFileError: The file for the port cannot be written.
     """
     stopping = _stop_on_signals()
     clock = Clock()
     await store.open()
+    if config.durability:
+        _warn_if_weak(store)
     try:
         runtime = Runtime(store, ProtoCodec(), config.options, clock)
         server = Server(runtime, StoreFacts(store.kind, store.durability.value))
@@ -89,7 +105,7 @@ async def serve(config: Config, store: Store) -> None:
         try:
             await server.start()
             _announce(config, port)
-            await stopping.wait()
+            loss = await _loss_before(stopping, store)
             log.info("app.stopping", grace_s=config.stop_grace_s)
             await server.stop(config.stop_grace_s)
         finally:
@@ -98,6 +114,40 @@ async def serve(config: Config, store: Store) -> None:
         await store.close()
         _remove_port_file(config)
     log.info("app.stopped")
+    if loss is not None:
+        raise loss
+
+
+async def _loss_before(stopping: asyncio.Event, store: Store) -> StoreError | None:
+    """Wait for a signal; return why the store is lost if that comes first."""
+    signalled = asyncio.create_task(stopping.wait())
+    if not isinstance(store, Losable):
+        await signalled
+        return None
+    losing = asyncio.create_task(store.wait_lost())
+    await asyncio.wait({signalled, losing}, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if not losing.done():
+        losing.cancel()
+        return None
+    loss = losing.result()
+    # Whatever is still asked for could not be stored.
+    log.error("store.lost", error=str(loss))
+    return loss
+
+
+def _durability(config: Config) -> Durability | None:
+    return Durability(config.durability) if config.durability else None
+
+
+def _warn_if_weak(store: Store) -> None:
+    if store.durability is not Durability.DISK:
+        log.warning(
+            "store.weak_durability",
+            store=store.kind,
+            durability=store.durability.value,
+            survives=_SURVIVES[store.durability],
+        )
 
 
 def _announce(config: Config, port: int) -> None:

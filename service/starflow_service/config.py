@@ -40,6 +40,8 @@ class Config:
     host: str
     port: int
     store: str
+    # The value of a `starflow_backends.Durability`; empty: what is usual for the store.
+    durability: str
     # Empty: none.
     port_file: str
     log_level: str
@@ -162,7 +164,13 @@ TABLE: Final = (
         "store",
         _text,
         "sqlite:starflow.db",
-        "where runs are kept: sqlite:PATH, memory:",
+        "where runs are: sqlite:PATH, redis://HOST, memory:",
+    ),
+    Setting(
+        "durability",
+        _one_of("disk", "process", "memory"),
+        "",
+        "the least that it promises: disk, process or memory",
     ),
     Setting("port-file", _text, "", "write the port to this file once it is served"),
     Setting("log-level", _one_of(*LEVELS), "info", f"one of {', '.join(LEVELS)}"),
@@ -261,6 +269,7 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         host=host,
         port=port,
         store=values["store"],
+        durability=values["durability"],
         port_file=values["port-file"],
         log_level=values["log-level"],
         log_format=values["log-format"],
