@@ -11,12 +11,11 @@ let pass, and its own messages never leave this module.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from json import JSONDecodeError, JSONDecoder
 from json.encoder import encode_basestring as quote
 from math import isfinite
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from starflow_service.starlark.caps import SMALL, digits_work
@@ -59,74 +58,71 @@ class TooLargeError(JsonError):
 # Encoding
 
 
-def encode(
-    m: "Meter",
-    value: Any,
-    *,
-    what: str = "value",
-    bytes_max: int | None = None,
-    depth_max: int | None = None,
-    sort_keys: bool = False,
-) -> str:
+def encode(m: "Meter", value: Any, *, what: str = "value") -> str:
     """
     Return *value* as JSON text, without spaces; tuples and ranges become arrays.
 
-    *what* names the value in messages.  The caps are those of payloads unless given.
+    *what* names the value in messages.
 
     Raises:
         JsonError: it has no JSON text; the message names the place within the value.
     """
-    writer = _Writer(m, bytes_max, depth_max, sort_keys)
+    limits = m.limits
+    writer = Writer(m, limits.max_payload_bytes, limits.max_payload_depth)
     try:
-        writer.write(value, writer.depth_max)
-        return writer.text()
-    except _Refused as refused:
-        path = "".join(reversed(refused.path))
-        error = TooLargeError if writer.room < 0 else JsonError
-        raise error(f"{what}{path[:200]}: {refused.reason}") from None
-    finally:
-        m.charge(2 * (writer.bytes_max - writer.room) + 64)
+        return writer.whole(value)
+    except Refused as refused:
+        error = TooLargeError if writer.is_full else JsonError
+        raise error(f"{what}{refused.shown_path}: {refused.reason}") from None
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Part of a value has no JSON text; *path* leads to it, innermost step first."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         self.path: list[str] = []
 
+    @property
+    def shown_path(self) -> str:
+        """The path for a message, outermost step first."""
+        return "".join(reversed(self.path))[:200]
 
-class _Writer:
-    """The text of one value, as it grows; `room` is how many bytes more it may grow."""
 
-    __slots__ = (
-        "bytes_max",
-        "depth_max",
-        "done",
-        "m",
-        "parts",
-        "room",
-        "sort_keys",
-    )
+class Writer:
+    """
+    The text of one value, as it grows; `room` is how many bytes more it may grow.
 
-    def __init__(
-        self,
-        m: "Meter",
-        bytes_max: int | None,
-        depth_max: int | None,
-        sort_keys: bool,
-    ) -> None:
-        limits = m.limits
+    The methods without an underscore are what a derived class may do in another way.
+    """
+
+    __slots__ = ("bytes_max", "depth_max", "done", "m", "parts", "room")
+
+    def __init__(self, m: "Meter", bytes_max: int, depth_max: int) -> None:
         self.m = m
-        self.bytes_max = bytes_max or limits.max_payload_bytes
-        self.depth_max = depth_max or limits.max_payload_depth
-        self.sort_keys = sort_keys
+        self.bytes_max = bytes_max
+        self.depth_max = depth_max
         self.done: list[str] = []
         self.parts: list[str] = []
-        self.room = self.bytes_max
+        self.room = bytes_max
 
-    def text(self) -> str:
-        return "".join([*self.done, *self.parts])
+    @property
+    def is_full(self) -> bool:
+        """Whether the text was refused for its length."""
+        return self.room < 0
+
+    def whole(self, value: Any) -> str:
+        """
+        Return the text of *value*; a writer is used once.
+
+        Raises:
+            Refused: it has none.
+        """
+        try:
+            self.write(value, self.depth_max)
+            return "".join([*self.done, *self.parts])
+        finally:
+            self.m.charge(2 * (self.bytes_max - self.room) + 64)
 
     def _rest(self) -> None:
         """After a thousand elements, pay for them and let others have a turn."""
@@ -151,16 +147,36 @@ class _Writer:
         elif kind in _LISTS or kind is range:
             self._list(x, depth)
         elif kind is float:
-            if not isfinite(x):
-                raise _Refused("only finite numbers have a JSON form")
-            self._put(repr(x))
+            self._put(self.number(x))
         else:
-            raise _Refused(f"{type_name(x)} has no JSON form")
+            self.other(x, depth)
+
+    def number(self, x: float) -> str:
+        """Return the text of a float."""
+        if not isfinite(x):
+            raise Refused("only finite numbers have a JSON form")
+        return repr(x)
+
+    def other(self, x: Any, depth: int) -> None:
+        """Write what is of no type that JSON has."""
+        raise Refused(f"{type_name(x)} has no JSON form")
+
+    def entries(self, x: Any) -> Iterable[tuple[Any, Any]]:
+        """Return the keys and values of a dict, in the order they are written."""
+        return x.items()  # type: ignore[no-any-return]
+
+    def bad_key(self, x: Any, key: Any) -> str:
+        """Say that *key* of the dict *x* is no string."""
+        return f"keys must be strings in JSON, not {type_name(key)}"
+
+    def step(self, x: Any, place: str) -> str:
+        """Return the step to the element of *x* at *place*, an index or a key."""
+        return f"[{place}]"
 
     def _put(self, text: str) -> None:
         self.room -= len(text)
         if self.room < 0:
-            raise _Refused(_too_large(self.bytes_max))
+            raise Refused(_too_large(self.bytes_max))
         self.parts.append(text)
 
     def _string(self, x: str) -> None:
@@ -177,7 +193,7 @@ class _Writer:
         digits_work(self.m, bits)
         text = str(x) if bits <= limits.max_int_bits else ""
         if not text or len(text.lstrip("-")) > limits.max_payload_digits:
-            raise _Refused(_too_many_digits(limits))
+            raise Refused(_too_many_digits(limits))
         return text
 
     def _list(self, x: Any, depth: int) -> None:
@@ -193,8 +209,8 @@ class _Writer:
                     if index % _CHUNK == 0:
                         self._rest()
                 self.write(x[index], depth - 1)
-        except _Refused as refused:
-            refused.path.append(f"[{index}]")
+        except Refused as refused:
+            refused.path.append(self.step(x, str(index)))
             raise
         self._put("]")
 
@@ -203,35 +219,30 @@ class _Writer:
         self._put("{")
         key: Any = None
         try:
-            for count, (key, value) in enumerate(self._entries(x)):
+            for count, (key, value) in enumerate(self.entries(x)):
                 if count and count % _CHUNK == 0:
                     self._rest()
                 if type(key) is not str:
-                    raise _Refused(_bad_key(key))
+                    raise Refused(
+                        self.bad_key(x, key.value if type(key) is Key else key)
+                    )
                 head = f",{quote(key)}:" if count else f"{quote(key)}:"
                 self.room -= utf8_size(head)
                 self.parts.append(head)
                 self.write(value, depth - 1)
-        except _Refused as refused:
+        except Refused as refused:
             if type(key) is str:
-                refused.path.append(f"[{quote(key[:40])}]")
+                refused.path.append(self.step(x, quote(key[:40])))
             raise
         self._put("}")
 
     def _enter(self, x: Any, depth: int) -> None:
         """Refuse a container that is too deep or, as its length shows, too large."""
         if depth == 0:
-            raise _Refused(f"nested deeper than {self.depth_max} levels")
+            raise Refused(f"nested deeper than {self.depth_max} levels")
         if len(x) > self.m.limits.max_elements:
-            raise _Refused(_too_wide(self.m.limits))
+            raise Refused(_too_wide(self.m.limits))
         self.m.steps -= 1
-
-    def _entries(self, x: Any) -> Any:
-        if not self.sort_keys or any(type(key) is not str for key in x):
-            return x.items()
-        self.m.charge(72 * len(x))
-        self.m.work(len(x) * len(x).bit_length() // 8)
-        return sorted(x.items(), key=itemgetter(0))
 
 
 def _too_large(bytes_max: int) -> str:
@@ -246,11 +257,6 @@ def _too_wide(limits: Limits) -> str:
     return f"more than {limits.max_elements} elements"
 
 
-def _bad_key(key: Any) -> str:
-    value = key.value if type(key) is Key else key
-    return f"keys must be strings in JSON, not {type_name(value)}"
-
-
 # Decoding
 
 
@@ -260,11 +266,13 @@ def decode(
     *,
     bytes_max: int | None = None,
     depth_max: int | None = None,
+    last_counts: bool = False,
 ) -> Any:
     """
     Return the value that JSON *text* stands for.
 
-    The caps are those of payloads unless given.
+    The caps are those of payloads unless given.  With *last_counts*, the last value of
+    a duplicate key is that of the key.
 
     Raises:
         JsonError: the text is not JSON, or breaks one of the rules of this module.
@@ -276,7 +284,7 @@ def decode(
         limits,
         bytes_max or limits.max_payload_bytes,
         depth_max or limits.max_payload_depth,
-        _VALUES,
+        _LAST_VALUES if last_counts else _VALUES,
         m,
     )
     return _to_list(value) if type(value) is list else value
@@ -533,10 +541,15 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _to_dict(pairs: list[tuple[str, Any]]) -> Dict:
-    made = Dict(pairs)
+    made = _to_last_dict(pairs)
     if len(made) != len(pairs):
         _refuse_duplicate(pairs)
-    for key, value in pairs:
+    return made
+
+
+def _to_last_dict(pairs: list[tuple[str, Any]]) -> Dict:
+    made = Dict(pairs)
+    for key, value in made.items():
         if type(value) is list:
             made[key] = _to_list(value)
     return made
@@ -571,6 +584,7 @@ def _exact_float(digits: str) -> tuple[str]:
 
 
 _VALUES = _Making(_to_dict, int)
+_LAST_VALUES = _Making(_to_last_dict, int)
 # The length stands for the number: any callable will do, and this one takes no time.
 _NOTHING = _Making(_to_nothing, len)
 _EXACT = JSONDecoder(

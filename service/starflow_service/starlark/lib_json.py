@@ -1,18 +1,23 @@
 """The module `json`: JSON as text, in the hands of the script.
 
-It keeps the rules of payloads, but for the caps: a text may be as long, and a value as
-deep, as values of the language may be.  The keys of objects are written in order.
+It keeps the rules of payloads with these exceptions.  A text may be as long, and a
+value as deep, as values of the language may be.  What is written is the Go original's:
+the keys of objects are in order, floats look as `str` shows them.  What is read may
+come from anywhere, so it may have duplicate keys and halves of surrogate pairs.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from math import isfinite
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from starflow_service.starlark import jsontext
+from starflow_service.starlark import json_faults, jsontext
 from starflow_service.starlark.arguments import want_str
 from starflow_service.starlark.caps import new_text, refuse_text
 from starflow_service.starlark.errors import EvalError
-from starflow_service.starlark.values import MISSING, Builtin, Module
+from starflow_service.starlark.text import float_text
+from starflow_service.starlark.values import MISSING, Builtin, Module, Value, type_name
 
 if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
@@ -20,38 +25,102 @@ if TYPE_CHECKING:
 _INDENT_MAX = 64
 # The tokens of a text that is known to be JSON; what lies between them is white space.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*"|[][{}:,]|[^][{}:,"\s]+', re.DOTALL)
+# An escape; alone is the half of a surrogate pair without the other one.
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<alone>u[dD][89a-fA-F]..)|.)",
+    re.DOTALL,
+)
+
+
+# Writing
+
+
+class _Writer(jsontext.Writer):
+    """Writes, and refuses, as the Go original does."""
+
+    __slots__ = ()
+
+    def number(self, x: float) -> str:
+        text = float_text(x)
+        if not isfinite(x):
+            raise jsontext.Refused(f"cannot encode non-finite float {text}")
+        return text
+
+    def other(self, x: Any, depth: int) -> None:
+        items = x.elements(self.m) if isinstance(x, Value) else None
+        if items is None:
+            raise jsontext.Refused(f"cannot encode {type_name(x)} as JSON")
+        self.m.charge(8 * len(items))
+        self.write(tuple(items), depth)
+
+    def entries(self, x: Any) -> Iterable[tuple[Any, Any]]:
+        if any(type(key) is not str for key in x):
+            # One of them is refused, whatever their order.
+            return super().entries(x)
+        self.m.charge(72 * len(x))
+        self.m.work(len(x) * len(x).bit_length() // 8)
+        return sorted(x.items(), key=itemgetter(0))
+
+    def bad_key(self, x: Any, key: Any) -> str:
+        return f"{type_name(x)} has {type_name(key)} key, want string"
+
+    def step(self, x: Any, place: str) -> str:
+        if place.startswith('"'):
+            return f"in {type_name(x)} key {place}: "
+        return f"at {type_name(x)} index {place}: "
 
 
 def _encode(m: "Meter", x: Any, /) -> str:
-    limits = m.limits
+    return _encoded(m, "json.encode", x)
+
+
+def _encoded(m: "Meter", name: str, x: Any) -> str:
+    writer = _Writer(m, m.limits.max_string, m.limits.max_nesting)
     try:
-        return jsontext.encode(
-            m,
-            x,
-            what="json.encode: value",
-            bytes_max=limits.max_string,
-            depth_max=limits.max_nesting,
-            sort_keys=True,
-        )
-    except jsontext.TooLargeError:
-        refuse_text(m)
+        return writer.whole(x)
+    except jsontext.Refused as refused:
+        if writer.is_full:
+            refuse_text(m)
+        message = f"{name}: {refused.shown_path}{refused.reason}"
+        raise EvalError(message) from None
 
 
-def _decode(m: "Meter", /, x: Any, default: Any = MISSING) -> Any:
+# Reading
+
+
+def _decode(m: "Meter", x: Any, /, default: Any = MISSING) -> Any:
     text = want_str("json.decode", "x", x)
     try:
         return _read(m, text)
     except jsontext.JsonError as error:
         if default is not MISSING:
             return default
-        raise EvalError(f"json.decode: {error.message}") from None
+        raise _refused(m, "json.decode", text, error) from None
 
 
 def _read(m: "Meter", text: str) -> Any:
     limits = m.limits
     return jsontext.decode(
-        m, text, bytes_max=4 * limits.max_string, depth_max=limits.max_nesting
+        m,
+        _paired(m, text),
+        bytes_max=4 * limits.max_string,
+        depth_max=limits.max_nesting,
+        last_counts=True,
     )
+
+
+def _paired(m: "Meter", text: str) -> str:
+    """Return *text* with U+FFFD in place of halves of surrogate pairs."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    m.charge(4 * len(text))
+    m.work(4 * text.count("\\"))
+    return _ESCAPE.sub(lambda found: "\\ufffd" if found["alone"] else found[0], text)
+
+
+def _refused(m: "Meter", name: str, text: str, error: jsontext.JsonError) -> EvalError:
+    """Return the error in the words of the Go original, if it has any for it."""
+    return EvalError(f"{name}: {json_faults.fault(m, text) or error.message}")
 
 
 def _indent(m: "Meter", s: Any, /, *, prefix: Any = "", indent: Any = "\t") -> str:
@@ -60,14 +129,18 @@ def _indent(m: "Meter", s: Any, /, *, prefix: Any = "", indent: Any = "\t") -> s
         # Only to refuse what is not JSON.
         _read(m, text)
     except jsontext.JsonError as error:
-        raise EvalError(f"json.indent: {error.message}") from None
+        raise _refused(m, "json.indent", text, error) from None
     return _indented(m, "json.indent", text, prefix, indent)
 
 
 def _encode_indent(
     m: "Meter", x: Any, /, *, prefix: Any = "", indent: Any = "\t"
 ) -> str:
-    return _indented(m, "json.encode_indent", _encode(m, x), prefix, indent)
+    name = "json.encode_indent"
+    return _indented(m, name, _encoded(m, name, x), prefix, indent)
+
+
+# Laying out
 
 
 def _indented(m: "Meter", name: str, text: str, prefix: Any, indent: Any) -> str:
