@@ -25,6 +25,13 @@ from starflow.v1 import workflow_service_pb2_grpc as workflow_grpc
 PATIENCE_SECONDS = 20
 # Short, so that a poll that nobody cancels does not outlive its test by much.
 POLL_SECONDS_MAX = 2.0
+FINAL_STATES = frozenset(
+    {
+        run_pb2.RUN_STATE_SUCCEEDED,
+        run_pb2.RUN_STATE_FAILED,
+        run_pb2.RUN_STATE_CANCELLED,
+    }
+)
 
 
 def abort(
@@ -308,7 +315,7 @@ class FakeService(
 
     def GetRun(self, request, context):
         self._note("GetRun", request, context)
-        final = {run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED}
+        final = set(FINAL_STATES)
         if request.wait_until != workflow_pb2.WAIT_UNTIL_FINISHED:
             final.add(run_pb2.RUN_STATE_YIELDED)
         seconds = request.wait.ToTimedelta().total_seconds()
@@ -331,6 +338,18 @@ class FakeService(
             disposition=self.disposition, resume_version=7
         )
 
+    def CancelRun(self, request, context):
+        self._note("CancelRun", request, context)
+        return workflow_pb2.CancelRunResponse(run=self.runs[request.run_id])
+
+    def TerminateRun(self, request, context):
+        self._note("TerminateRun", request, context)
+        return workflow_pb2.TerminateRunResponse(run=self.runs[request.run_id])
+
+    def UnpauseRun(self, request, context):
+        self._note("UnpauseRun", request, context)
+        return workflow_pb2.UnpauseRunResponse(run=self.runs[request.run_id])
+
     def GetEvents(self, request, context) -> Iterator[workflow_pb2.GetEventsResponse]:
         self._note("GetEvents", request, context)
         version = max(request.from_version, 1)
@@ -350,14 +369,13 @@ class FakeService(
         self, request: Any, version: int, context: grpc.ServicerContext
     ) -> list[event_pb2.Event]:
         # One event at a time, so that a test can break a stream between any two.
-        final = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED)
         log, run = self.events[request.run_id], self.runs[request.run_id]
         with self.changed:
             self.changed.wait_for(
                 lambda: (
                     len(log) >= version
                     or not request.follow
-                    or run.state in final
+                    or run.state in FINAL_STATES
                     or not context.is_active()
                 )
             )
@@ -394,6 +412,22 @@ def failed(run_id: str, code: str, message: str) -> run_pb2.Run:
         state=run_pb2.RUN_STATE_FAILED,
         failure=failure_pb2.Failure(code=code, message=message),
     )
+
+
+def cancelled(run_id: str, reason: str) -> run_pb2.Run:
+    """A run that somebody asked to end, and that has."""
+    run = failed(run_id, "STARFLOW_CANCELLED", reason)
+    run.state = run_pb2.RUN_STATE_CANCELLED
+    run.cancel_requested, run.cancel_reason = True, reason
+    return run
+
+
+def paused(run_id: str, message: str) -> run_pb2.Run:
+    """A run that the service holds back."""
+    run = running(run_id)
+    run.paused, run.pause_message = True, message
+    run.pause_reason = run_pb2.PAUSE_REASON_LIMIT
+    return run
 
 
 def running(run_id: str) -> run_pb2.Run:

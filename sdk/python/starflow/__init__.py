@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from starflow._model import RunInfo as RunInfo
     from starflow._model import ServerInfo as ServerInfo
     from starflow._model import SignalOutcome as SignalOutcome
+    from starflow._model import UnreadSignal as UnreadSignal
     from starflow._model import Validation as Validation
     from starflow._model import Wait as Wait
     from starflow._run import Run as Run
@@ -78,6 +79,7 @@ _MODULES = {
         "RunInfo",
         "ServerInfo",
         "SignalOutcome",
+        "UnreadSignal",
         "Validation",
         "Wait",
     ),

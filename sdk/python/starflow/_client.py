@@ -192,6 +192,7 @@ class Client:
 
         Raises:
             RunFailed: It failed.
+            RunCancelled: Somebody asked it to end; also a RunFailed.
             RunYielded: It waits for a signal.
             RunPaused: The service holds it back.
             ResultTimeout: It has not finished in time.
@@ -236,35 +237,96 @@ class Client:
     async def signal(
         self,
         run_id: str,
-        signal_id: str,
+        signal_id: str | None = None,
         output: Any = None,
         *,
+        name: str | None = None,
         failure: Failure | None = None,
         only_if_waiting: bool = False,
+        request_id: str | None = None,
     ) -> SignalOutcome:
         """
-        Deliver *output*, or *failure*, to the call that waits for *signal_id*.
+        Deliver *output*, or *failure*, to the call or the script that waits for it.
 
-        Safe to repeat: a signal id takes one content, once. A signal that comes before
-        the run waits for it is kept, unless *only_if_waiting*.
+        A call that yielded waits for a *signal_id*, a script for a *name*. A signal
+        that comes before the run waits for it is kept, unless *only_if_waiting*.
+
+        Safe to repeat: a signal id takes one content, once. Signals by name are told
+        apart by *request_id*; one is made up, so that a repetition by the network
+        signals nothing twice. Give your own to repeat the request yourself.
 
         Raises:
             RunNotFound: There is no such run.
             SignalNotExpected: The run never had this signal id.
             SignalConflict: The signal came before, with another content.
+            SignalsFull: The run holds too many signals that it has not taken.
             RunFinished: The run has finished.
         """
+        if (signal_id is None) == (name is None):
+            raise TypeError("give either signal_id or name")
         request = pb.SignalRequest(
             namespace=self.connection.namespace,
             run_id=run_id,
-            signal_id=signal_id,
             only_if_waiting=only_if_waiting,
         )
+        if name is not None:
+            request.name = name
+            request.request_id = request_id or uuid.uuid4().hex
+        elif request_id is not None:
+            raise TypeError("request_id is for signals by name")
+        else:
+            request.signal_id = signal_id or ""
         if failure is not None:
             request.failure.CopyFrom(_failure.to_pb(failure))
         else:
             request.output.CopyFrom(payload_pb2.Payload(json=_convert.encode(output)))
         return _model.signal_outcome(await self._call("Signal", request))
+
+    async def cancel(self, run_id: str, reason: str = "") -> RunInfo:
+        """
+        Ask the run to end, because of *reason*; return it as it stands then.
+
+        What it waits for is given up, and its deferred functions run. `wait` tells when
+        it has ended. A run that was asked before is returned as it is.
+
+        Raises:
+            RunNotFound: There is no such run.
+            RunFinished: The run has ended otherwise.
+        """
+        request = pb.CancelRunRequest(
+            namespace=self.connection.namespace, run_id=run_id, reason=reason
+        )
+        return _model.run_info((await self._call("CancelRun", request)).run)
+
+    async def terminate(self, run_id: str, reason: str = "") -> RunInfo:
+        """
+        End the run at once, without any more of its script; return it.
+
+        For runs that `cancel` cannot end: those that are paused, or whose deferred
+        functions hang.
+
+        Raises:
+            RunNotFound: There is no such run.
+            RunFinished: The run has ended otherwise.
+        """
+        request = pb.TerminateRunRequest(
+            namespace=self.connection.namespace, run_id=run_id, reason=reason
+        )
+        return _model.run_info((await self._call("TerminateRun", request)).run)
+
+    async def unpause(self, run_id: str) -> RunInfo:
+        """
+        Let a run that the service paused try again; return it as it stands then.
+
+        A run that is not paused is returned as it is.
+
+        Raises:
+            RunNotFound: There is no such run.
+        """
+        request = pb.UnpauseRunRequest(
+            namespace=self.connection.namespace, run_id=run_id
+        )
+        return _model.run_info((await self._call("UnpauseRun", request)).run)
 
     async def events(
         self,

@@ -16,7 +16,14 @@ from starflow._failure import Failure
 from starflow.v1 import event_pb2, failure_pb2, payload_pb2, run_pb2
 from starflow.v1 import workflow_service_pb2 as workflow_pb2
 
-_FINAL = frozenset({"SUCCEEDED", "FAILED"})
+_FINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+_LEFT_OUT_IF_NONE = (
+    "paused",
+    "cancel_requested",
+    "restarts",
+    "segment_version",
+    "unread_signal_count",
+)
 
 
 _state = enum_name(run_pb2.RunState, "RUN_STATE_")
@@ -38,8 +45,13 @@ class Wait:
 
     @property
     def signal_id(self) -> str:
-        """The id to give to `Client.signal`; empty unless this is a SIGNAL."""
+        """The id to give to `Client.signal`; empty unless a call has yielded."""
         return str(self.detail.get("signal_id", ""))
+
+    @property
+    def signal_name(self) -> str:
+        """The name to give to `Client.signal`; empty unless the script waits for it."""
+        return str(self.detail.get("name", ""))
 
     @property
     def function(self) -> str:
@@ -52,12 +64,26 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadSignal:
+    """A signal by name that waits for the script to take it."""
+
+    name: str
+    # The version of its SIGNAL event.
+    version: int
+    time: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return _plain({name: getattr(self, name) for name in self.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """A run as it stood when the service answered."""
 
     id: str
     namespace: str
-    # PENDING, RUNNING, SLEEPING, YIELDED, SUCCEEDED or FAILED.
+    # PENDING, RUNNING, SLEEPING, YIELDED, SUCCEEDED, FAILED or CANCELLED.
     state: str
     # The number of events in the log.
     version: int
@@ -75,6 +101,17 @@ class RunInfo:
     # Only if it was asked for: the text of a script of one file, or all its files.
     script: str = ""
     bundle: Bundle | None = None
+    # Whether somebody asked it to end, and why.
+    cancel_requested: bool = False
+    cancel_reason: str = ""
+    # What the script last said about itself: text, and progress and data if given.
+    status: dict[str, Any] | None = None
+    # Signals by name that the script has not taken: the oldest, and how many in all.
+    unread_signals: tuple[UnreadSignal, ...] = ()
+    unread_signal_count: int = 0
+    # How often the script began again, and the version of its last START.
+    restarts: int = 0
+    segment_version: int = 0
 
     @property
     def finished(self) -> bool:
@@ -83,8 +120,13 @@ class RunInfo:
 
     @property
     def signal_ids(self) -> tuple[str, ...]:
-        """The signals that the run waits for, longest first."""
-        return tuple(wait.signal_id for wait in self.waits if wait.kind == "SIGNAL")
+        """The ids of signals that the run waits for, longest first."""
+        return tuple(wait.signal_id for wait in self.waits if wait.signal_id)
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """The names of signals that the run waits for, longest first."""
+        return tuple(wait.signal_name for wait in self.waits if wait.signal_name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is set, as JSON-ready values."""
@@ -92,11 +134,13 @@ class RunInfo:
             name: getattr(self, name) for name in self.__dataclass_fields__
         }
         values["waits"] = [wait.to_dict() for wait in self.waits]
+        values["unread_signals"] = [each.to_dict() for each in self.unread_signals]
         if self.bundle is not None:
             values["bundle"] = asdict(self.bundle)
         known = {k: v for k, v in values.items() if v not in (None, "", (), [])}
-        if not self.paused:
-            del known["paused"]
+        for name in _LEFT_OUT_IF_NONE:
+            if not known[name]:
+                del known[name]
         if self.state == "SUCCEEDED":
             known["output"] = self.output
         return _plain(known)
@@ -110,7 +154,8 @@ class Event:
     version: int
     time: datetime
     # START, CALL, RETURN, YIELD, RESUME, SLEEP, TIME_NOW, RAND_INT, FINISH, SIGNAL,
-    # WAKE, or a type that this release does not know.
+    # WAKE, WAIT, CANCEL, DROP, STATUS, RESTART, or a type that this release does not
+    # know.
     type: str
     # What the API says about it, by field: input, function, call_version, ...
     detail: dict[str, Any] = field(default_factory=dict)
@@ -132,7 +177,7 @@ class Event:
 
     @property
     def input(self) -> Any:
-        """The input of a START or CALL."""
+        """The input of a START, CALL or RESTART."""
         return self.detail.get("input")
 
     @property
@@ -157,7 +202,8 @@ class SignalOutcome:
 
     # RESUMED, KEPT (the run does not wait for it yet) or DUPLICATE.
     disposition: str
-    # The version of the RESUME event; 0 if there is none yet.
+    # The version of the RESUME event, 0 if there is none yet; of a signal by name the
+    # version of its SIGNAL event.
     resume_version: int
 
 
@@ -241,6 +287,16 @@ def run_info(run: run_pb2.Run) -> RunInfo:
         output=payload_value(run.output),
         failure=_failure.from_pb(run.failure) if failed else None,
         script=run.script,
+        cancel_requested=run.cancel_requested,
+        cancel_reason=run.cancel_reason,
+        status=payload_value(run.status),
+        unread_signals=tuple(
+            UnreadSignal(each.name, each.version, _time(each.time))
+            for each in run.unread_signals
+        ),
+        unread_signal_count=run.unread_signal_count,
+        restarts=run.restarts,
+        segment_version=run.segment_version,
         bundle=Bundle(dict(run.bundle.sources), run.bundle.entry)
         if run.HasField("bundle")
         else None,
@@ -323,9 +379,16 @@ def _fields(message: Message) -> dict[str, Any]:
         if spec.message_type is not None:
             if message.HasField(spec.name):
                 values[spec.name] = _value(value)
-        elif value != "":
+        elif not isinstance(value, str | int | float):
+            values[spec.name] = list(value)
+        elif value != "" and not _is_none(spec.name, value):
             values[spec.name] = value
     return values
+
+
+def _is_none(name: str, value: Any) -> bool:
+    # Versions count from 1.
+    return value is False or (value == 0 and name.endswith("_version"))
 
 
 def _value(message: Message) -> Any:

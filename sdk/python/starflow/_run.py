@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from starflow import _convert
 from starflow._failure import Failure
 from starflow._model import Event, RunInfo, SignalOutcome
-from starflow.errors import ResultTimeout, RunFailed, RunPaused, RunYielded
+from starflow.errors import (
+    ResultTimeout,
+    RunCancelled,
+    RunFailed,
+    RunPaused,
+    RunYielded,
+)
 
 if TYPE_CHECKING:
     from starflow._client import Client
@@ -72,20 +78,39 @@ class Run:
 
     async def signal(
         self,
-        signal_id: str,
+        signal_id: str | None = None,
         output: Any = None,
         *,
+        name: str | None = None,
         failure: Failure | None = None,
         only_if_waiting: bool = False,
+        request_id: str | None = None,
     ) -> SignalOutcome:
         """Deliver a signal to the run; see `Client.signal`."""
         return await self._client.signal(
             self.id,
             signal_id,
             output,
+            name=name,
             failure=failure,
             only_if_waiting=only_if_waiting,
+            request_id=request_id,
         )
+
+    async def cancel(self, reason: str = "") -> RunInfo:
+        """Ask the run to end; see `Client.cancel`."""
+        self.info = await self._client.cancel(self.id, reason)
+        return self.info
+
+    async def terminate(self, reason: str = "") -> RunInfo:
+        """End the run at once; see `Client.terminate`."""
+        self.info = await self._client.terminate(self.id, reason)
+        return self.info
+
+    async def unpause(self) -> RunInfo:
+        """Let the paused run try again; see `Client.unpause`."""
+        self.info = await self._client.unpause(self.id)
+        return self.info
 
     def events(
         self,
@@ -113,9 +138,10 @@ def outcome(info: RunInfo, timeout: float | None, result_type: Any) -> Any:
         decode = _convert.decoder(result_type) if result_type is not None else None
         return _convert.convert(decode, info.output, "output")
     if info.failure is not None:
-        raise RunFailed(info.id, info.failure)
+        cls = RunCancelled if info.state == "CANCELLED" else RunFailed
+        raise cls(info.id, info.failure)
     if info.paused:
         raise RunPaused(info.id, info.pause_reason, info.pause_message)
-    if info.state == "YIELDED" and info.signal_ids:
-        raise RunYielded(info.id, info.signal_ids)
+    if info.state == "YIELDED" and (info.signal_ids or info.signal_names):
+        raise RunYielded(info.id, info.signal_ids, info.signal_names)
     raise ResultTimeout(info.id, info.state, timeout or 0.0)

@@ -54,8 +54,10 @@ class StarflowError(Exception):
 class RunFailed(StarflowError):
     """The run ended with a failure, which says why."""
 
+    _came_to = "failed"
+
     def __init__(self, run_id: str, failure: "Failure") -> None:
-        super().__init__(f"run {run_id} failed: {failure}")
+        super().__init__(f"run {run_id} {self._came_to}: {failure}")
         self.run_id = run_id
         self.failure = failure
         self.code = failure.code
@@ -65,6 +67,8 @@ class RunFailed(StarflowError):
 
 class RunCancelled(RunFailed):
     """The run ended because somebody asked it to; the message says why."""
+
+    _came_to = "was cancelled"
 
 
 class RunYielded(StarflowError):

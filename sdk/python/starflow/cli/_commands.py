@@ -93,15 +93,47 @@ async def events(client: Client, options: argparse.Namespace) -> int:
 
 async def signal(client: Client, options: argparse.Namespace) -> int:
     """Deliver a signal."""
+    if options.request_id and not options.name:
+        raise _exits.CommandError("--request-id is for signals by --name")
     failure = Failure(*options.fail) if options.fail else None
     received = await client.signal(
         options.run,
         options.signal_id,
         _read_json("--output", options.output),
+        name=options.name,
         failure=failure,
+        only_if_waiting=options.only_if_waiting,
+        request_id=options.request_id,
     )
     _render.signal_outcome(options.run, received, as_json=options.json)
     return _exits.OK
+
+
+async def cancel(client: Client, options: argparse.Namespace) -> int:
+    """Ask a run to end, and wait until it has if that is asked for."""
+    info = await client.cancel(options.run, options.reason)
+    if options.wait is not None and not info.finished:
+        _announce_outages()
+        timeout = None if options.wait == math.inf else options.wait
+        info = await client.wait(options.run, timeout=timeout, through_yields=True)
+    _render.ending(info, as_json=options.json)
+    if options.wait is not None and not info.finished:
+        return _exits.UNFINISHED
+    return _exits.OK
+
+
+async def terminate(client: Client, options: argparse.Namespace) -> int:
+    """End a run."""
+    info = await client.terminate(options.run, options.reason)
+    _render.ending(info, as_json=options.json)
+    return _exits.OK
+
+
+async def unpause(client: Client, options: argparse.Namespace) -> int:
+    """Let a paused run try again."""
+    info = await client.unpause(options.run)
+    _render.unpaused(info, as_json=options.json)
+    return _exits.UNFINISHED if info.paused else _exits.OK
 
 
 async def validate(client: Client, options: argparse.Namespace) -> int:

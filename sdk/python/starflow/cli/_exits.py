@@ -20,12 +20,12 @@ INTERRUPTED = 130
 DESCRIPTION = """\
 exit codes:
   0  all went well
-  1  the run failed, or the script is not valid
+  1  the run failed or was cancelled, or the script is not valid
   2  the command line, a file or a value is wrong
   3  there is no such run
   4  the service cannot be reached
   5  the service refused: the id is taken, the run has finished, ...
-  6  the run has not finished: time is up, or it waits for a signal
+  6  the run has not finished: time is up, it waits for a signal, or it is paused
   7  a defect of the service
   130  interrupted
 """
@@ -80,7 +80,8 @@ def _run_complaint(error: errors.StarflowError) -> Complaint:
     if isinstance(error, errors.RunFailed):
         return Complaint(FAILED, str(error), error.code)
     if isinstance(error, errors.RunYielded):
-        command = f"starflow signal {error.run_id} {error.signal_id} --output JSON"
+        target = error.signal_id or f"--name {error.signal_name}"
+        command = f"starflow signal {error.run_id} {target} --output JSON"
         return Complaint(UNFINISHED, f"{error}; answer it with: {command}")
     if isinstance(error, errors.RunPaused):
         return Complaint(UNFINISHED, str(error), error.reason)

@@ -17,7 +17,8 @@ examples:
   starflow worker shop.py
   starflow run order.star --input '{"order": "A-1"}' --run-id order-A-1 --wait
   starflow events order-A-1 --follow
-  starflow signal order-A-1 SIGNAL_ID --output '{"approved": true}'
+  starflow signal order-A-1 --name approval --output '{"approved": true}'
+  starflow cancel order-A-1 --reason 'ordered twice'
 """
 
 
@@ -86,6 +87,9 @@ def _build(as_json: bool) -> argparse.ArgumentParser:
     _add_get(commands)
     _add_events(commands)
     _add_signal(commands)
+    _add_cancel(commands)
+    _add_terminate(commands)
+    _add_unpause(commands)
     _add_validate(commands)
     _add_worker(commands)
     return parser
@@ -232,26 +236,91 @@ def _add_signal(commands: Any) -> None:
         commands,
         "signal",
         "answer a run that waits for a signal",
+        "  starflow signal order-A-1 --name approval --output '{\"approved\": true}'\n"
         "  starflow signal order-A-1 SIGNAL_ID --output '{\"approved\": true}'\n"
         "  starflow signal order-A-1 SIGNAL_ID --fail REFUSED 'the boss said no'",
     )
     parser.add_argument("run", metavar="RUN", help="the run's id")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument(
+        "signal_id",
+        metavar="SIGNAL_ID",
+        nargs="?",
+        help="of a call that waits, as shown by: starflow get RUN",
+    )
+    target.add_argument(
+        "--name", metavar="NAME", help="what the script waits for, now or later"
+    )
     parser.add_argument(
-        "signal_id", metavar="SIGNAL_ID", help="as shown by: starflow get RUN"
+        "--request-id",
+        metavar="ID",
+        help="with --name: the same id twice is one signal; one is made up if left out",
+    )
+    parser.add_argument(
+        "--only-if-waiting",
+        action="store_true",
+        help="refuse rather than keep it when the run does not wait for it now",
     )
     content = parser.add_mutually_exclusive_group()
     content.add_argument(
         "--output",
         metavar="JSON",
-        help="what the call returns: JSON, @FILE or -; null if left out",
+        help="what the run is given: JSON, @FILE or -; null if left out",
     )
     content.add_argument(
         "--fail",
         nargs=2,
         metavar=("CODE", "MESSAGE"),
-        help="let the call fail instead",
+        help="let the run be given a failure instead",
     )
     _on_client(parser, _commands.signal)
+
+
+def _add_cancel(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "cancel",
+        "ask a run to end; its deferred functions run",
+        "  starflow cancel order-A-1 --reason 'ordered twice'\n"
+        "  starflow cancel order-A-1 --wait 60",
+    )
+    parser.add_argument("run", metavar="RUN", help="the run's id")
+    _add_reason(parser)
+    parser.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        nargs="?",
+        type=_wait_seconds,
+        const=math.inf,
+        help="wait until it has ended, for ever or so long",
+    )
+    _on_client(parser, _commands.cancel)
+
+
+def _add_terminate(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "terminate",
+        "end a run at once, without any more of its script",
+        "  starflow terminate order-A-1 --reason 'its script is broken'",
+    )
+    parser.add_argument("run", metavar="RUN", help="the run's id")
+    _add_reason(parser)
+    _on_client(parser, _commands.terminate)
+
+
+def _add_reason(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reason", metavar="TEXT", default="", help="why, for people; kept in the log"
+    )
+
+
+def _add_unpause(commands: Any) -> None:
+    example = "  starflow unpause order-A-1"
+    help = "let a run that the service paused try again"
+    parser = _add(commands, "unpause", help, example)
+    parser.add_argument("run", metavar="RUN", help="the run's id")
+    _on_client(parser, _commands.unpause)
 
 
 def _add_validate(commands: Any) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import sys
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +48,11 @@ def run_info(info: RunInfo, *, as_json: bool) -> None:
         ("updated", _when(info.update_time)),
         ("finished", _when(info.finish_time)),
         ("paused", _paused(info)),
+        ("cancelling", _cancelling(info)),
+        ("restarts", _restarts(info)),
+        ("status", _status(info.status)),
         *(("waits for", _wait(info.id, wait)) for wait in info.waits),
+        ("unread", _unread(info)),
         ("input", _cut(_convert.encode(info.input), 12)),
         ("output", _convert.encode(info.output) if info.state == "SUCCEEDED" else ""),
     ]
@@ -76,6 +81,31 @@ class EventLines:
         head = f"{event.version:>7}  {_when(event.time):<23}  {event.type:<8}  "
         # Flushed, because whoever follows a log through a pipe wants each event now.
         print(f"{head}{_cut(_detail(event), len(head))}".rstrip(), flush=True)
+
+
+def ending(info: RunInfo, *, as_json: bool) -> None:
+    """Print how a run stands that was asked to end."""
+    if as_json:
+        json_line(info.to_dict())
+    elif info.finished:
+        print(f"{info.id} has ended ({info.state})")
+    elif info.paused:
+        print(
+            f"{info.id} is paused ({info.pause_reason}) and ends when it goes on;"
+            f" to end it now: starflow terminate {info.id}"
+        )
+    else:
+        print(f"{info.id} is ending ({info.state})")
+
+
+def unpaused(info: RunInfo, *, as_json: bool) -> None:
+    """Print how a run stands that was tried again."""
+    if as_json:
+        json_line(info.to_dict())
+    elif info.paused:
+        print(f"{info.id} is paused again: {_paused(info)}")
+    else:
+        print(f"{info.id} goes on ({info.state})")
 
 
 def signal_outcome(run_id: str, found: SignalOutcome, *, as_json: bool) -> None:
@@ -118,17 +148,18 @@ def _blank(line: str, column: int) -> str:
 
 def _wait(run_id: str, wait: Wait) -> str:
     detail = wait.detail
+    until = f" until {_when(detail['expire_time'])}" if "expire_time" in detail else ""
+    if wait.signal_name:
+        command = f"starflow signal {run_id} --name {wait.signal_name} --output JSON"
+        return f"the signal {wait.signal_name}{until}: {command}"
     if wait.kind == "SIGNAL":
-        until = (
-            f" until {_when(detail['expire_time'])}" if "expire_time" in detail else ""
-        )
         command = f"starflow signal {run_id} {wait.signal_id} --output JSON"
         return f"a signal for {wait.function}{until}: {command}"
     if wait.kind == "SLEEP":
         return f"a sleep until {_when(detail.get('wake_time'))}"
     if wait.kind != "CALL":
         return wait.kind
-    text = f"{wait.function}, attempt {detail.get('attempt', 1)}"
+    text = f"{wait.function}{until}, attempt {detail.get('attempt', 1)}"
     if detail.get("worker_id"):
         text += f", on worker {detail['worker_id']}"
     elif "next_attempt_time" in detail:
@@ -145,9 +176,12 @@ def _detail(event: Event) -> str:
     detail = event.detail
     words = [f"#{event.call_version}"] if event.call_version else []
     words += [event.function, event.signal_id if event.type != "CALL" else ""]
+    words += [str(detail.get(name, "")) for name in ("name", "reason")]
     words += [_when(detail[k]) for k in ("wake_time", "expire_time") if k in detail]
     if "sleep_version" in detail:
         words.append(f"#{detail['sleep_version']}")
+    words += [f"#{version}" for version in detail.get("dropped_versions", ())]
+    words.append(_status(detail.get("status")))
     if "value" in detail:
         drawn = detail["value"]
         words.append(_when(drawn) if isinstance(drawn, datetime) else str(drawn))
@@ -159,6 +193,40 @@ def _detail(event: Event) -> str:
     if detail.get("attempts", 0) > 1:
         words.append(f"({detail['attempts']} attempts)")
     return " ".join(word for word in words if word)
+
+
+def _status(status: dict[str, Any] | None) -> str:
+    """Return what a script said about itself, in one line."""
+    if status is None:
+        return ""
+    words = [str(status.get("text", ""))]
+    if status.get("progress") is not None:
+        words.append(f"({status['progress']:.0%})")
+    if status.get("data") is not None:
+        words.append(_convert.encode(status["data"]))
+    return " ".join(words)
+
+
+def _cancelling(info: RunInfo) -> str:
+    if not info.cancel_requested or info.finished:
+        return ""
+    return info.cancel_reason or "asked to end"
+
+
+def _restarts(info: RunInfo) -> str:
+    if not info.restarts:
+        return ""
+    return f"{info.restarts}, the last at event {info.segment_version}"
+
+
+def _unread(info: RunInfo) -> str:
+    """Return the signals that nobody has taken, by name, and how many of each."""
+    if not info.unread_signals:
+        return ""
+    counts = Counter(signal.name for signal in info.unread_signals)
+    words = [f"{name} ({n})" if n > 1 else name for name, n in counts.items()]
+    more = info.unread_signal_count - len(info.unread_signals)
+    return ", ".join([*words, *([f"and {more} more"] if more > 0 else [])])
 
 
 def _paused(info: RunInfo) -> str:
