@@ -1,117 +1,80 @@
-"""The language, chunk by chunk: `testdata/*.star`, written from its specification.
-
-Chunks are separated by `---`.  Each is a script of its own; `eq` and `true` check.  A
-line that ends in `### "regex"` is where the chunk must fail, in that line, with a
-message that the regex finds.
-"""
-
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+"""Every chunk of the conformance files behaves as it says, and could fail to."""
 
 import pytest
 
-from starflow_service.starlark import (
-    Failed,
-    Outcome,
-    Returned,
-    ScriptSyntaxError,
-    Sliced,
-    Suspended,
-    Thread,
-    compile_program,
-)
 from starflow_service.starlark.codegen_scope import LEAN_CHARACTERS
-from starflow_service.starlark.values import Dict
-from tests.starlark.scripted_host import ScriptedHost
+from tests.starlark.conformance import Checks, Chunk, chunks, failure, fault
 
-TESTDATA = Path(__file__).parent / "testdata"
-EXPECTED = re.compile(r'### "((?:[^"\\]|\\.)*)"')
-
-# Written in front of every chunk, and so taken off the lines that errors name.
-PRELUDE = """\
-def eq(x, y): x == y or fail("%r is not %r" % (x, y))
-def true(x): x or fail("not true")
-"""
-MAIN = "\ndef main(ctx, input): pass\n"
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """One script, and the failure it asks for."""
-
-    name: str
-    source: str
-    error_line: int | None
-    error: str
-
-
-def chunks() -> Iterator[Chunk]:
-    for path in sorted(TESTDATA.glob("*.star")):
-        line = 1
-        for text in path.read_text(encoding="utf-8").split("\n---\n"):
-            failing = [
-                (number, match[1])
-                for number, content in enumerate(text.split("\n"), 1)
-                if (match := EXPECTED.search(content))
-            ]
-            assert len(failing) <= 1, f"{path.name}:{line}: one failure a chunk"
-            where, error = failing[0] if failing else (None, "")
-            yield Chunk(f"{path.stem}-{line}", text, where, error.replace('\\"', '"'))
-            line += text.count("\n") + 2
-
-
-def run(source: str, *, waits: bool) -> Outcome:
-    table = {
-        "test.PingPong": lambda req: Dict({"message": "pong"}),
-        "deep.er.name": lambda req: req,
-    }
-    program = compile_program(source)
-    thread = Thread(program, ScriptedHost(table, waits=waits))
-    outcome = thread.start(lambda m: None)
-    while isinstance(outcome, Suspended | Sliced):
-        outcome = thread.resume()
-    return outcome
-
-
-def whole(chunk: Chunk) -> str:
-    has_main = re.search(r"^def main\(", chunk.source, re.MULTILINE)
-    return PRELUDE + chunk.source + ("" if has_main else MAIN)
-
-
-def failure(source: str, *, waits: bool) -> tuple[int, str] | None:
-    """Return the line in the chunk and the message of what went wrong, if anything."""
-    try:
-        outcome = run(source, waits=waits)
-    except ScriptSyntaxError as error:
-        finding = error.diagnostics[0]
-        message = f"{finding.message} {finding.hint}"
-        return finding.pos.line - PRELUDE.count("\n"), message
-    if isinstance(outcome, Failed):
-        lines = [
-            frame.pos.line
-            for frame in outcome.error.stack
-            if frame.function not in ("eq", "true")
-        ]
-        return lines[-1] - PRELUDE.count("\n"), outcome.error.message
-    assert isinstance(outcome, Returned), outcome
-    return None
-
+CHUNKS = list(chunks())
+CHECKING = [chunk for chunk in CHUNKS if chunk.error_line is None]
 
 # A file that is longer than this is compiled without inline operations.
 LONG = "\n#" + " " * LEAN_CHARACTERS
 
 
+def by_name(chunk: Chunk) -> str:
+    return chunk.name
+
+
 @pytest.mark.parametrize("mode", ["at once", "suspended", "long"])
-@pytest.mark.parametrize("chunk", list(chunks()), ids=lambda chunk: chunk.name)
+@pytest.mark.parametrize("chunk", CHUNKS, ids=by_name)
 def test_chunk(chunk: Chunk, mode: str) -> None:
-    source = whole(chunk) + (LONG if mode == "long" else "")
-    failed = failure(source, waits=mode == "suspended")
-    if chunk.error_line is None:
-        assert failed is None
-    else:
-        assert failed is not None, "the chunk did not fail"
-        line, message = failed
-        assert line == chunk.error_line, message
-        assert re.search(chunk.error, message)
+    source = chunk.source + (LONG if mode == "long" else "")
+    assert fault(chunk, source, waits=mode == "suspended") is None
+
+
+@pytest.mark.parametrize("chunk", CHECKING, ids=by_name)
+def test_every_check_of_a_chunk_is_made(chunk: Chunk) -> None:
+    checks = Checks()
+    assert failure(chunk.source, checks, waits=False) is None
+    assert checks.lines == set(chunk.check_lines())
+
+
+@pytest.mark.parametrize("chunk", CHECKING, ids=by_name)
+def test_a_chunk_whose_checks_are_negated_fails(chunk: Chunk) -> None:
+    if not chunk.check_lines():
+        # That it compiles is what it shows: it fails when what it loads is gone.
+        broken = failure(chunk.source.replace('load("', 'load("no_'), Checks())
+        assert broken is not None
+        return
+    failed = failure(chunk.source, Checks(negated=True))
+    assert failed is not None
+    assert failed[1].startswith("the check holds")
+
+
+@pytest.mark.parametrize("chunk", CHUNKS, ids=by_name)
+def test_every_chunk_names_its_rule(chunk: Chunk) -> None:
+    assert chunk.text.lstrip("\n").startswith(("### spec: ", "# ", "load("))
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        ("eq(1, 2)", "1 is not 2"),
+        ("eq(1, 1.0)", "1 is not 1.0"),
+        ("eq([1], (1,))", "[1] is not (1,)"),
+        ("true(0)", "0 is not true"),
+        ('fails(lambda: 1, "")', "fails: None"),
+        ('fails(lambda: [][0], "another")', "index 0 out of range: empty list"),
+    ],
+)
+def test_a_check_that_does_not_hold_fails(check: str, message: str) -> None:
+    source = f"{check}\ndef main(ctx, input): pass\n"
+    failed = failure(source, Checks())
+    assert failed is not None
+    assert message in failed[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x = 1 ### "never fails"',
+        'x = [][0] ### "another message"',
+        'x = [][0]\ny = 1 ### "index 0 out of range"',
+    ],
+)
+def test_a_failure_that_is_not_as_announced_is_a_fault(text: str) -> None:
+    lines = text.split("\n")
+    line = next(n for n, content in enumerate(lines, 1) if "###" in content)
+    chunk = Chunk("sample", 1, text, line, text.split('"')[1])
+    assert fault(chunk, chunk.source, waits=False) is not None

@@ -198,4 +198,4 @@ def main(ctx, input):
   return catch(f, 1)
 """
     compiled = compile_program(source)
-    assert len(compiled.flags) == 1
+    assert len(compiled.files[0].flags) == 1

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from starflow_service.starlark.arguments import INT64_MAX, INT64_MIN, check_place
+from starflow_service.starlark.arguments import bad_index, check_place
 from starflow_service.starlark.caps import new_elements, new_text
 from starflow_service.starlark.compare import DICTS, LISTS, dict_key
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.iteration import check_mutable
 from starflow_service.starlark.methods_dict import DICT_METHODS, insert
-from starflow_service.starlark.methods_list import LIST_METHODS, out_of_range
+from starflow_service.starlark.methods_list import LIST_METHODS
 from starflow_service.starlark.methods_string import BYTES_METHODS, STRING_METHODS
 from starflow_service.starlark.spelling import nearest
 from starflow_service.starlark.text import brief
@@ -50,22 +50,13 @@ def index(m: "Meter", x: Any, i: Any) -> Any:
         return value
     if kind in _INDEXED:
         if type(i) is not int or not -len(x) <= i < len(x):
-            raise EvalError(_bad_index(m, x, i))
+            raise EvalError(bad_index(m, type_name(x), i, len(x)))
         return x[i : i + 1 or None] if kind is bytes else x[i]
     if isinstance(x, Value):
         value = x.index(m, i)
         if value is not MISSING:
             return value
     raise EvalError(f"unhandled index operation {type_name(x)}[{type_name(i)}]")
-
-
-def _bad_index(m: "Meter", x: Any, i: Any) -> str:
-    name = type_name(x)
-    if type(i) is not int:
-        return f"{name} index: got {type_name(i)}, want int"
-    if not INT64_MIN <= i <= INT64_MAX:
-        return f"{name} index: {brief(m, i)} out of range"
-    return out_of_range(m, name, i, len(x))
 
 
 def set_index(m: "Meter", x: Any, i: Any, value: Any) -> None:
@@ -84,7 +75,7 @@ def set_index(m: "Meter", x: Any, i: Any, value: Any) -> None:
     if type(i) is not int:
         raise EvalError(f"got {type_name(i)}, want int")
     if not -len(x) <= i < len(x):
-        raise EvalError(_bad_index(m, x, i))
+        raise EvalError(bad_index(m, type_name(x), i, len(x)))
     list.__setitem__(x, i, value)
 
 

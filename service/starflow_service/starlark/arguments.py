@@ -85,3 +85,19 @@ def window(m: "Meter", name: str, start: Any, end: Any, length: int) -> tuple[in
     low = _place(m, f"{name}: invalid start index", start, length, 0)
     high = _place(m, f"{name}: invalid end index", end, length, length)
     return low, max(low, high)
+
+
+def out_of_range(m: "Meter", kind: str, at: int, length: int) -> str:
+    """Return what is wrong with index *at* of a sequence of *length*."""
+    if not length:
+        return f"index {brief(m, at)} out of range: empty {kind}"
+    return f"{kind} index {brief(m, at)} out of range [-{length}:{length - 1}]"
+
+
+def bad_index(m: "Meter", kind: str, i: Any, length: int) -> str:
+    """Return what is wrong with `x[i]`, *x* being a *kind* of *length*."""
+    if type(i) is not int:
+        return f"{kind} index: got {type_name(i)}, want int"
+    if not INT64_MIN <= i <= INT64_MAX:
+        return f"{kind} index: {brief(m, i)} out of range"
+    return out_of_range(m, kind, i, length)

@@ -13,7 +13,7 @@ from starflow_service.starlark import syntax
 from starflow_service.starlark.caps import ENTRY, HEADER, SLOT, TABLE
 from starflow_service.starlark.codegen_ops import Operators, key_tests
 from starflow_service.starlark.kinds import ANY, NOTHING, STR
-from starflow_service.starlark.pysyntax import At, is_simple, is_small
+from starflow_service.starlark.pysyntax import At, at, is_simple, is_small
 
 
 class Elements(Operators):
@@ -146,8 +146,16 @@ class Elements(Operators):
             self.cost.bytes += HEADER + TABLE + ENTRY * len(keys)
             given = [ast.Dict([*keys], values, **place)] if keys else []
             return py.call("!Dict", given, place)
-        pairs = [py.tuple_of(pair, place) for pair in zip(keys, values, strict=True)]
-        return py.metered("!make_dict", [py.list_of(pairs, place)], place)
+        # Entry by entry, so that the error of a key is at that key: `(d, put, put)[0]`.
+        name = self.temporary()
+        count = py.constant(len(keys), place)
+        made = py.walrus(name, py.metered("!new_dict", [count], place), place)
+        puts = [
+            py.metered("!put", [py.load(name, place), key, value], at(entry.start))
+            for entry, key, value in zip(node.entries, keys, values, strict=True)
+        ]
+        whole = py.tuple_of([made, *puts], place)
+        return py.subscript(whole, py.constant(0, place), place)
 
 
 def _are_distinct(keys: list[ast.expr]) -> bool:

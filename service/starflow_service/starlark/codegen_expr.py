@@ -173,7 +173,7 @@ class Expressions(Calls):
         kind = "!Dict" if node.is_dict else "!List"
         start = py.call(kind, [], place)
         if node.is_dict:
-            start = py.metered("!make_dict", [py.list_of([], place)], place)
+            start = py.metered("!new_dict", [py.constant(0, place)], place)
         self.emit(py.assign(result, start, place))
         self._clauses(node, 0, result)
         if node.is_dict:

@@ -130,6 +130,7 @@ class _Arguments:
         value = self.operand.get(key, MISSING)
         if value is MISSING:
             raise EvalError(f"key not found: {key[:200]}")
+        self.used += 1
         return value
 
     def check_all_used(self) -> None:
@@ -203,7 +204,7 @@ _CONVERSIONS: dict[str, Callable[["Meter", str, Any], str]] = {
     "s": _str,
     "r": _repr,
     **dict.fromkeys("dioxX", _integer),
-    **dict.fromkeys("eEfgG", _float),
+    **dict.fromkeys("eEfFgG", _float),
     "c": _character,
 }
 

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from starflow_service.starlark.arguments import want_int, want_iterable, window
+from starflow_service.starlark.arguments import (
+    out_of_range,
+    want_int,
+    want_iterable,
+    window,
+)
 from starflow_service.starlark.caps import CHUNK, SLOT, new_elements, refuse_elements
 from starflow_service.starlark.compare import eq
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.iteration import check_mutable
-from starflow_service.starlark.text import brief
 from starflow_service.starlark.values import List
 
 if TYPE_CHECKING:
@@ -83,13 +87,6 @@ def _place(m: "Meter", x: List, item: Any, low: int, high: int) -> int:
             return place
     m.work((high - low) % CHUNK)
     return -1
-
-
-def out_of_range(m: "Meter", kind: str, at: int, length: int) -> str:
-    """Return what is wrong with index *at* of a sequence of *length*."""
-    if not length:
-        return f"index {brief(m, at)} out of range: empty {kind}"
-    return f"{kind} index {brief(m, at)} out of range [-{length}:{length - 1}]"
 
 
 LIST_METHODS: Mapping[str, Callable[..., Any]] = {

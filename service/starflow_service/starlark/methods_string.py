@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from starflow_service.starlark import casing
 from starflow_service.starlark.arguments import (
+    bad_index,
     want_bool,
     want_int,
     want_iterable,
@@ -75,12 +76,20 @@ class Elems(Value):
         return len(self.source)
 
     def index(self, m: "Meter", i: Any) -> Any:
-        if type(i) is not int or not -len(self.source) <= i < len(self.source):
-            return MISSING
+        length = len(self.source)
+        if type(i) is not int or not -length <= i < length:
+            raise EvalError(bad_index(m, self.type_name, i, length))
         return ord(self.source[i]) if self.ordinals else self.source[i]
 
     def equals(self, other: Any) -> bool:
         return self.name == other.name and bool(self.source == other.source)
+
+
+class Codepoints(Elems):
+    """The same under the name that Go gives them."""
+
+    __slots__ = ()
+    type_name: ClassVar[str] = "string.codepoints"
 
 
 class ByteElems(Value):
@@ -115,11 +124,11 @@ def _elem_ords(m: "Meter", s: str, /) -> Elems:
 
 
 def _codepoints(m: "Meter", s: str, /) -> Elems:
-    return Elems(s, "codepoints", ordinals=False)
+    return Codepoints(s, "codepoints", ordinals=False)
 
 
 def _codepoint_ords(m: "Meter", s: str, /) -> Elems:
-    return Elems(s, "codepoint_ords", ordinals=True)
+    return Codepoints(s, "codepoint_ords", ordinals=True)
 
 
 def _byte_elems(m: "Meter", s: bytes, /) -> ByteElems:
@@ -296,8 +305,8 @@ def _rstrip(m: "Meter", s: str, chars: Any = MISSING, /) -> str:
 
 
 def _cutset(name: str, chars: Any) -> str:
-    """Return the characters to strip, each once."""
-    if chars is MISSING:
+    """Return the characters to strip, each once; none stand for white space."""
+    if chars is MISSING or chars == "":
         return _SPACES
     if type(chars) is str and len(chars) < 3:
         return chars

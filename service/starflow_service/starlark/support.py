@@ -5,10 +5,11 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from starflow_service.starlark import ops
-from starflow_service.starlark.caps import SLOT, new_elements
-from starflow_service.starlark.compare import DICTS, LISTS, key_value
+from starflow_service.starlark.caps import ENTRY, SLOT, TABLE, new_elements
+from starflow_service.starlark.compare import DICTS, LISTS, dict_key, key_value
 from starflow_service.starlark.errors import EvalError, LimitError
 from starflow_service.starlark.iteration import items_of
+from starflow_service.starlark.text import brief
 from starflow_service.starlark.values import MISSING, Dict, List, type_name
 
 if TYPE_CHECKING:
@@ -43,6 +44,26 @@ def made(m: "Meter", items: List) -> List:
     if len(items) > limit:
         raise LimitError("max_elements", f"list of more than {limit} elements")
     return items
+
+
+def new_dict(m: "Meter", count: int) -> Dict:
+    """Return a new dict, paid for as one of *count* entries."""
+    new_elements(m, count, ENTRY)
+    m.bytes -= TABLE
+    return Dict()
+
+
+def put(m: "Meter", d: Dict, x: Any, value: Any) -> None:
+    """
+    Add an entry to a dict that `new_dict` made.
+
+    Raises:
+        EvalError: *x* is not hashable, or is there already.
+    """
+    key = dict_key(m, x)
+    if key in d:
+        raise EvalError(f"duplicate key: {brief(m, x)}")
+    d[key] = value
 
 
 def args(m: "Meter", items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -168,7 +189,8 @@ OPERATIONS: Mapping[str, Any] = {
     "!set_attr": ops.set_attr,
     "!unpack": ops.unpack,
     "!make_list": ops.make_list,
-    "!make_dict": ops.make_dict,
+    "!new_dict": new_dict,
+    "!put": put,
     "!call": ops.call,
     "!call_method": ops.call_method,
     "!call_open": call_open,
