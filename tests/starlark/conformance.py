@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ from starflow_service.starlark import (
 )
 from starflow_service.starlark import program as programs
 from starflow_service.starlark.builtins import UNIVERSE
-from starflow_service.starlark.trace import is_script
 from starflow_service.starlark.values import Builtin, Dict, freeze, type_name
 from tests.starlark.scripted_host import ScriptedHost
 
@@ -121,25 +121,20 @@ class Checks:
         """Return how a call fails, None if it does not."""
         try:
             ops.call(m, f, args)
-        except EvalError as error:
-            return error.message
-        except (LookupError, NameError) as error:
-            # Compiled code reads elements and variables as Python does.
+        except (EvalError, LookupError, NameError) as error:
             return self._explained(m, error)
         return None
 
     def _explained(self, m: Meter, error: Exception) -> str:
-        where = error.__traceback__
-        assert where is not None
-        assert self.program is not None
-        while where.tb_next is not None:
-            where = where.tb_next
-        assert is_script(where.tb_frame), error
+        """Return the script's error: compiled code reads variables as Python does."""
+        if isinstance(error, EvalError):
+            return error.message
         try:
-            thread._explain(self.program, m, error, where)
-        except EvalError as explained:
-            return explained.message
-        raise error
+            faults = import_module("starflow_service.starlark.faults")
+        except ImportError:
+            outcome = vars(thread)["_unforeseen"](self.program, m, error)
+            return str(outcome.error.message)
+        return str(faults.script_error(m, error).message)
 
     def _checked(self, m: Meter, holds: bool, otherwise: str) -> None:
         self.lines.add(m.stack()[-1].pos.line)
@@ -155,12 +150,13 @@ def _freeze(m: Meter, x: Any, /) -> Any:
 @contextmanager
 def offering(universe: dict[str, Any]) -> Iterator[None]:
     """Let scripts that are compiled meanwhile use the built-ins of *universe*."""
-    usual = programs.UNIVERSE
-    programs.UNIVERSE = universe
+    names = vars(programs)
+    usual = names["UNIVERSE"]
+    names["UNIVERSE"] = universe
     try:
         yield
     finally:
-        programs.UNIVERSE = usual
+        names["UNIVERSE"] = usual
 
 
 def run(source: str, checks: Checks, *, waits: bool) -> Outcome:
