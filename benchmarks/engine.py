@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.figures import Figure, Report, geometric_mean
 from starflow_service.engine.history import History
@@ -12,7 +12,7 @@ from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine, Turn
 from starflow_service.rpc.codec import ProtoCodec
 from starflow_service.starlark import compile_program
-from starflow_service.starlark.host import Future
+from starflow_service.starlark.host import Host
 from starflow_service.starlark.limits import Limits
 from starflow_service.starlark.meter import Meter
 from starflow_service.starlark.outcomes import SLICED, SUSPENDED, Returned
@@ -44,46 +44,18 @@ def main(ctx, input):
 
 
 class Waiting:
-    """A host whose calls suspend the script once, and return nothing."""
+    """A host whose calls suspend the script once, and return nothing; no more."""
 
-    def call(self, m: Meter, function: str, req: Any) -> Any:
+    def call(self, m: Meter, function: str, req: Any, options: object = None) -> Any:
         """Suspend."""
         m.suspend()
-
-    def start(self, m: Meter, function: str, req: Any) -> Future:
-        """Begin nothing."""
-        return Future(0, function)
-
-    def wait(self, m: Meter, futures: list[Future]) -> list[Any]:
-        """Suspend."""
-        m.suspend()
-        return []
-
-    def sleep(self, m: Meter, duration_ns: int) -> None:
-        """Suspend."""
-        m.suspend()
-
-    def sleep_until(self, m: Meter, wake_ns: int) -> None:
-        """Suspend."""
-        m.suspend()
-
-    def now(self, m: Meter) -> str:
-        """Return some time."""
-        return "2026-11-20T13:00:00Z"
-
-    def rand_int(self, m: Meter, limit: int) -> int:
-        """Return some number."""
-        return 0
-
-    def random_bytes(self, m: Meter, n: int) -> bytes:
-        """Return some bytes."""
-        return bytes(n)
-
-    def print(self, m: Meter, text: str) -> None:
-        """Print nothing."""
 
     def finish(self, m: Meter, value: Any) -> None:
-        """Take nothing."""
+        """Take the result."""
+
+
+# The programs measured here ask for nothing else.
+WAITING = cast(Host, Waiting())
 
 
 def measure_replay(repeat: int) -> Report:
@@ -95,7 +67,7 @@ def measure_replay(repeat: int) -> Report:
     def replay() -> None:
         log = [codec.decode(data) for data in stored]
         machine = Machine(run.program, Ledger(History(), World()), Limits())
-        machine.load(log, settled=True)
+        machine.load(log, printed=None)
         while (turned := machine.turn()) is Turn.SLICED:
             pass
         assert turned is Turn.FINISHED, machine.abort
@@ -121,7 +93,7 @@ def measure_suspend(repeat: int) -> Report:
     program = compile_program(SUSPENDED_OFTEN)
 
     def play() -> None:
-        thread = Thread(program, Waiting(), _NO_LIMITS)
+        thread = Thread(program, WAITING, _NO_LIMITS)
         outcome = thread.start(lambda m: SUSPENSIONS)
         while outcome is SUSPENDED or outcome is SLICED:
             outcome = thread.resume()
@@ -162,7 +134,7 @@ def _ratio(text: str) -> float:
     results: dict[str, Any] = {}
 
     def as_script() -> None:
-        thread = Thread(program, Waiting(), _NO_LIMITS)
+        thread = Thread(program, WAITING, _NO_LIMITS)
         outcome = thread.start(lambda m: _SIZE)
         while outcome is SLICED:
             outcome = thread.resume()

@@ -83,8 +83,11 @@ class OpenCall:
     @property
     def expire_ns(self) -> int | None:
         """When the call, or what it yielded for, has taken too long; None: never."""
-        bounds = [self.call.expire_ns, self.yielded and self.yielded.expire_ns]
-        return min((b for b in bounds if b is not None), default=None)
+        bound = self.call.expire_ns
+        until = None if self.yielded is None else self.yielded.expire_ns
+        if bound is None or until is None:
+            return until if bound is None else bound
+        return min(bound, until)
 
 
 class SignalAnswer(Enum):
@@ -119,7 +122,6 @@ class History:
 
     __slots__ = (
         "_known_requests",
-        "_quiet_sleep",
         "_waiting",
         "answered",
         "base",
@@ -128,6 +130,7 @@ class History:
         "carried",
         "finish",
         "last_ns",
+        "quiet_sleep",
         "restart",
         "signal_ids",
         "signal_waits",
@@ -173,7 +176,7 @@ class History:
         # How many of the open calls have yielded.
         self.yields = 0
         # The open sleep that may end without an event.
-        self._quiet_sleep: int | None = None
+        self.quiet_sleep: int | None = None
         # Versions of the open WAITs of each name, oldest first.
         self._waiting: dict[str, dict[int, None]] = {}
         # Versions and digests of signals by name and request id.
@@ -196,7 +199,7 @@ class History:
             raise LogCorruptError(
                 event.version, f"{event.NAME}: START is first, and only first"
             )
-        if self._quiet_sleep is not None and isinstance(event, STEPS):
+        if self.quiet_sleep is not None and isinstance(event, STEPS):
             self._end_quiet_sleep(event)
         self._APPLY[type(event)](self, event)
         self.version = event.version
@@ -228,7 +231,7 @@ class History:
 
     def ends_quietly(self, sleep_version: int) -> bool:
         """Whether a sleep, if it ended now, would end without an event."""
-        return self._quiet_sleep == sleep_version and self.waits == 1
+        return self.quiet_sleep == sleep_version and self.waits == 1
 
     # Signals
 
@@ -323,7 +326,7 @@ class History:
     # The rules, event by event
 
     def _end_quiet_sleep(self, event: Event) -> None:
-        version = self._quiet_sleep
+        version = self.quiet_sleep
         if isinstance(event, Drop) and version in event.dropped_versions:
             return
         if self.waits > 1:
@@ -331,7 +334,7 @@ class History:
                 event.version, f"{event.NAME} during a sleep that no WAKE has ended"
             )
         self.sleeps.clear()
-        self._quiet_sleep = None
+        self.quiet_sleep = None
 
     def _open_call(self, call_version: int, event: Event) -> OpenCall:
         call = self.calls.get(call_version)
@@ -349,8 +352,8 @@ class History:
 
     def _end_sleep(self, version: int) -> None:
         del self.sleeps[version]
-        if self._quiet_sleep == version:
-            self._quiet_sleep = None
+        if self.quiet_sleep == version:
+            self.quiet_sleep = None
 
     def _end_wait(self, version: int) -> None:
         name = self.signal_waits.pop(version).name
@@ -442,7 +445,7 @@ class History:
     def _on_sleep(self, event: Sleep) -> None:
         self.sleeps[event.version] = event.wake_ns
         if not event.explicit_wake:
-            self._quiet_sleep = event.version
+            self.quiet_sleep = event.version
 
     def _on_wake(self, event: Wake) -> None:
         if event.sleep_version in self.calls:

@@ -65,13 +65,15 @@ Arrival: TypeAlias = Return | Resume | Wake | Answer | Cancel | LoneWake
 class Ledger:
     """A history that grows."""
 
-    __slots__ = ("_arrivals", "_new", "history", "sources")
+    __slots__ = ("_arrivals", "_lone_wake", "_new", "history", "sources")
 
     def __init__(self, history: History, sources: Sources) -> None:
         self.history = history
         self.sources = sources
         self._new: list[Event] = []
         self._arrivals: list[Arrival] = []
+        # The sleep that has ended without an event, so far.
+        self._lone_wake: int | None = None
 
     def next(self) -> tuple[int, int]:
         """Return the next event's version and stamp; stamps never go back."""
@@ -199,12 +201,17 @@ class Ledger:
         """
         if self.history.cancel is not None:
             return False
+        asleep = self.history.quiet_sleep
+        if asleep is not None and asleep == self._lone_wake:
+            # The script goes on already, and a replay must know that it woke first.
+            self.record(Wake(*self.next(), asleep))
         self._arrived(Cancel(*self.next(), reason))
         return True
 
     def woke(self, version: int) -> None:
         """A sleep is over, or a WAIT took too long."""
         if self.history.ends_quietly(version):
+            self._lone_wake = version
             self._arrivals.append(LoneWake(version))
         else:
             self._arrived(Wake(*self.next(), version))

@@ -15,54 +15,50 @@ one of two lives:
 Live and replay are one path: the script sees only values that were decoded from payload
 text, and results reach it through `_results` alone, whoever put them there.
 
-The order of RETURN, RESUME and WAKE in the log is the order in which the script saw
-them. Live, this holds because the runtime delivers one of them at a time and turns the
-machine until it blocks.  In replay, the script takes the next of them when it waits.  A
+The order of the answers in the log - RETURN, RESUME, WAKE, SIGNAL, CANCEL - is the
+order in which the script sees them; `Tape` says when, in a replay as in life.  A
 script that waits where the log has a step of its own has left its log.
+
+What decides anything here is what the script has seen: `_open` is what it waits for.
+The history may be ahead of it, because the world writes while a script computes.
+
+RESTART ends the script and begins it again, in the same turn, with nothing of the old
+interpreter but its budget.
 
 A machine is never repaired.  When an append fails, when the run is evicted, when the
 replay left its log, the machine is killed and another is made from the log.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 from starflow_service.engine import steps
 from starflow_service.engine.errors import LogCorruptError, ReplayMismatch
-from starflow_service.engine.events import (
-    Call,
-    Event,
-    Failure,
-    Finish,
-    RandInt,
-    Result,
-    Resume,
-    Return,
-    Sleep,
-    Start,
-    TimeNow,
-    Unknown,
-    Wake,
-)
-from starflow_service.engine.ledger import Arrival, Ledger, LoneWake
-from starflow_service.engine.stamps import format_rfc3339
+from starflow_service.engine.events import Event, Failure
+from starflow_service.engine.ledger import Arrival, Ledger
+from starflow_service.engine.run_host import LANGUAGE_VERSION as LANGUAGE_VERSION
+from starflow_service.engine.run_host import Print as Print
+from starflow_service.engine.run_host import RunHost, record_start
+from starflow_service.engine.tape import Tape
 from starflow_service.starlark import jsontext
-from starflow_service.starlark.errors import Abort, EvalError, LimitError
-from starflow_service.starlark.host import Future
+from starflow_service.starlark.errors import Abort, Cancelled, EvalError
 from starflow_service.starlark.limits import Limits
 from starflow_service.starlark.meter import Meter
-from starflow_service.starlark.outcomes import SLICED, SUSPENDED, Aborted, Failed
+from starflow_service.starlark.outcomes import (
+    SLICED,
+    SUSPENDED,
+    Aborted,
+    Failed,
+    Outcome,
+    Restarted,
+    Returned,
+)
 from starflow_service.starlark.program import Program
-from starflow_service.starlark.seeded import SeededStream
 from starflow_service.starlark.thread import Thread
 
-LANGUAGE_VERSION = 1
-
-E = TypeVar("E", Call, Sleep, TimeNow, RandInt, Finish)
-
-# The events that a script makes, as against those with which the world answers.
-_STEPS = (Call, Sleep, TimeNow, RandInt, Finish)
+# What beginning again costs: a script that does nothing else must not go on for ever.
+_RESTART_STEPS = 10_000
 
 
 class Turn(Enum):
@@ -91,62 +87,54 @@ class Machine:
         self.ledger = ledger
         self.history = ledger.history
         self.abort: Abort | None = None
-        # Lines that the script printed for the first time since the last `take_prints`.
-        self._prints: list[str] = []
+        self._program = program
         self._limits = limits
-        self._recorded: Sequence[Event] = ()
-        self._cursor = 0
-        # Whether the script stood still at the end of the log when it was stored: then
-        # whatever it prints until something is delivered was printed before.
-        self._settled = False
-        # Results of calls that the script has not taken yet.
-        self._results: dict[int, Result] = {}
-        self._woken: set[int] = set()
+        self._tape = Tape(ledger, limits)
+        # Lines that were printed before the script began again.
+        self._prints: list[Print] = []
+        self._begin_script()
+
+    def _begin_script(self) -> None:
+        self._host = RunHost(self._tape, self._limits)
+        self._thread = Thread(self._program, self._host, self._limits)
+        self._host.bind(self._thread.meter)
         self._started = False
-        # Made when the script first draws from it.
-        self._stream: SeededStream | None = None
-        self._thread = Thread(program, self, limits)
 
     # Making
 
     def begin(self, script_hash: str, payload: str) -> None:
         """Begin a new run with *payload*, JSON text, as its input."""
-        version, now = self.ledger.next()
-        self.ledger.record(Start(version, now, script_hash, payload, LANGUAGE_VERSION))
+        record_start(self._tape, script_hash, payload)
 
-    def load(self, log: Sequence[Event], *, settled: bool) -> None:
+    def load(self, log: Sequence[Event], *, printed: int | None) -> None:
         """
-        Take a log to be replayed by the next turns.
+        Take a log to be replayed by the next turns: its last segment, or more.
 
-        *settled* says that the log was stored while the script stood still.
+        *printed* is how many of the present segment's lines were handed out before;
+        None: all that the replay prints.
 
         Raises:
             LogCorruptError: The log does not begin with START.
         """
-        self.history.apply(log[0])
-        self._recorded = tuple(log)
-        self._cursor = 1
-        self._settled = settled
+        self._tape.load(log)
+        self._host.old_lines = printed
 
     # Turning
 
     def turn(self) -> Turn:
         """Run the script until it waits, ends, or has used up its time slice."""
-        if self._started:
+        outcome = self._resume()
+        while outcome is SUSPENDED:
+            try:
+                if not self._host.stir():
+                    return Turn.BLOCKED
+            except ReplayMismatch as mismatch:
+                mismatch.stack = self._thread.stack()
+                return self._park(mismatch)
             outcome = self._thread.resume()
-        else:
-            self._started = True
-            outcome = self._thread.start(self._input)
-        if outcome is SUSPENDED:
-            return Turn.BLOCKED
         if outcome is SLICED:
             return Turn.SLICED
-        if isinstance(outcome, Failed):
-            return self._fail(outcome.error)
-        if isinstance(outcome, Aborted):
-            self.abort = outcome.abort
-            return Turn.PARKED
-        return Turn.FINISHED
+        return self._end(outcome)
 
     def kill(self) -> None:
         """Drop the interpreter.  A machine must not be dropped in another way."""
@@ -160,206 +148,53 @@ class Machine:
     @property
     def is_replaying(self) -> bool:
         """Whether recorded events are left."""
-        return self._cursor < len(self._recorded)
+        return self._tape.is_replaying
 
-    def take_prints(self) -> list[str]:
+    def take_prints(self) -> list[Print]:
         """Return the lines printed for the first time; each is handed out once."""
-        prints, self._prints = self._prints, []
+        prints = self._prints + self._host.prints
+        self._prints, self._host.prints = [], []
         return prints
+
+    @property
+    def lines(self) -> int:
+        """How many lines the script has printed in the present segment."""
+        return self._host.lines
 
     def arrive(self, arrival: Arrival) -> None:
         """Give the blocked script what came for it; then turn, before the next."""
-        self._settled = False
-        self._hand_over(arrival)
+        self._tape.arrive(arrival)
 
-    # Host: what the script asks for.  These run on the script's greenlet.
+    def _resume(self) -> Outcome:
+        self._thread.meter.begin_slice()
+        if self._started:
+            return self._thread.resume()
+        self._started = True
+        return self._thread.start(self._input)
 
-    def call(self, m: Meter, function: str, req: Any) -> Any:
-        """See `Host.call`."""
-        future = self.start(m, function, req)
-        self._wait_for(m, future)
-        return self._value(m, self._results.pop(future.call_version))
+    def _end(self, outcome: Outcome) -> Turn:
+        if isinstance(outcome, Restarted):
+            return self._begin_again()
+        if isinstance(outcome, Returned):
+            return Turn.FINISHED
+        if isinstance(outcome, Failed):
+            return self._fail(steps.failure_of(outcome.error), outcome.error)
+        assert isinstance(outcome, Aborted), "there is no other outcome"
+        if isinstance(outcome.abort, Cancelled):
+            return self._fail(steps.cancellation(outcome.abort), outcome.abort)
+        return self._park(outcome.abort)
 
-    def start(self, m: Meter, function: str, req: Any) -> Future:
-        """See `Host.start`."""
-        text = jsontext.encode(m, req, what="req")
-        recorded = self._recorded_step(Call, lambda: f"calls {function}")
-        if recorded is None:
-            self._check_open_calls()
-            version, now = self.ledger.next()
-            signal_id = f"{version}-{self.ledger.sources.nonce()}"
-            self._record(Call(version, now, function, text, signal_id))
-            return Future(version, function)
-        difference = steps.call_difference(recorded, function, text)
-        if difference:
-            raise self._mismatch(recorded, difference)
-        self._consume(recorded)
-        return Future(recorded.version, function)
+    def _park(self, abort: Abort) -> Turn:
+        self.abort = abort
+        return Turn.PARKED
 
-    def wait(self, m: Meter, futures: list[Future]) -> list[Any]:
-        """See `Host.wait`."""
-        for future in futures:
-            self._wait_for(m, future)
-        return [self._value(m, self._results[f.call_version]) for f in futures]
-
-    def sleep(self, m: Meter, duration_ns: int) -> None:
-        """See `Host.sleep`."""
-        self._sleep(m, lambda now: now + duration_ns)
-
-    def sleep_until(self, m: Meter, wake_ns: int) -> None:
-        """See `Host.sleep_until`."""
-        self._sleep(m, lambda now: max(now, wake_ns))
-
-    def _sleep(self, m: Meter, wake: Callable[[int], int]) -> None:
-        recorded = self._recorded_step(Sleep, lambda: "sleeps")
-        if recorded is None:
-            version, now = self.ledger.next()
-            wake_ns = wake(now)
-            limit = self._limits.max_sleep_ns
-            if wake_ns - now > limit:
-                # Only a limit may depend on the clock: no script can hold it, so no log
-                # depends on it.
-                raise LimitError(
-                    "max_sleep_ns", f"a sleep of more than {limit // 10**9} seconds"
-                )
-            self._record(Sleep(version, now, wake_ns))
-        else:
-            version = recorded.version
-            self._consume(recorded)
-        while version not in self._woken:
-            if self._ended_silently():
-                return
-            self._wait_once(m, lambda: f"sleeps (event {version})")
-        self._woken.discard(version)
-
-    def now(self, m: Meter) -> str:
-        """See `Host.now`."""
-        recorded = self._recorded_step(TimeNow, lambda: "reads the time")
-        if recorded is None:
-            version, value = self.ledger.next()
-            self._record(TimeNow(version, value, value))
-        else:
-            value = recorded.value_ns
-            self._consume(recorded)
-        return format_rfc3339(value)
-
-    def rand_int(self, m: Meter, limit: int) -> int:
-        """See `Host.rand_int`."""
-        recorded = self._recorded_step(RandInt, lambda: "draws a random number")
-        if recorded is None:
-            value = self.ledger.sources.rand_below(limit)
-            self._record(RandInt(*self.ledger.next(), value))
-        else:
-            value = recorded.value
-            if not 0 <= value < limit:
-                asked = f"draws a number below {limit}"
-                raise self._mismatch(recorded, asked)
-            self._consume(recorded)
-        return value
-
-    def random_bytes(self, m: Meter, n: int) -> bytes:
-        """See `Host.random_bytes`."""
-        if self._stream is None:
-            start = self.history.start
-            assert start is not None, "a script runs after START"
-            self._stream = SeededStream(start.seed)
-        return self._stream.take(n)
-
-    def print(self, m: Meter, text: str) -> None:
-        """See `Host.print`."""
-        if not self._settled and not self.is_replaying:
-            self._prints.append(text)
-
-    def finish(self, m: Meter, value: Any) -> None:
-        """See `Host.finish`."""
-        self._finish(jsontext.encode(m, value, what="result"))
-
-    # Steps
-
-    def _record(self, event: Event) -> None:
-        if event.version > self._limits.max_events:
-            raise LimitError(
-                "max_events",
-                f"the run has {self._limits.max_events} events, the most that one may"
-                " have",
-            )
-        self.ledger.record(event)
-
-    def _hand_over(self, arrival: Event | LoneWake) -> None:
-        """Put an answer of the world where the script will find it."""
-        self._thread.grant(1)
-        if isinstance(arrival, Return | Resume):
-            self._results[arrival.call_version] = arrival.result
-        elif isinstance(arrival, Wake | LoneWake):
-            self._woken.add(arrival.sleep_version)
-
-    def _peek(self) -> Event | None:
-        """Return the next recorded event that has a meaning, or None at the end."""
-        while self._cursor < len(self._recorded):
-            event = self._recorded[self._cursor]
-            if type(event) is not Unknown:
-                return event
-            self._consume(event)
-        return None
-
-    def _consume(self, event: Event) -> None:
-        self.history.apply(event)
-        self._cursor += 1
-
-    def _recorded_step(self, kind: type[E], asked: Callable[[], str]) -> E | None:
-        """
-        Return the recorded event of the script's next step; None: it is new.
-
-        Answers of the world that come first in the log arrived while the run was paused
-        between two steps.
-        """
-        event = self._peek()
-        while event is not None and not isinstance(event, _STEPS):
-            self._consume(event)
-            self._hand_over(event)
-            event = self._peek()
-        if event is None or isinstance(event, kind):
-            return event
-        raise self._mismatch(event, asked())
-
-    def _mismatch(self, event: Event, asked: str) -> ReplayMismatch:
-        return ReplayMismatch(event.version, steps.describe(event), asked)
-
-    def _wait_for(self, m: Meter, future: Future) -> None:
-        while future.call_version not in self._results:
-            self._wait_once(
-                m, lambda: f"waits for {future.function} (event {future.call_version})"
-            )
-
-    def _wait_once(self, m: Meter, asked: Callable[[], str]) -> None:
-        """Take the next recorded answer of the world, or wait for a live one."""
-        event = self._peek()
-        if event is None:
-            m.suspend()
-        elif isinstance(event, _STEPS):
-            raise self._mismatch(event, asked())
-        else:
-            self._consume(event)
-            self._hand_over(event)
-
-    def _ended_silently(self) -> bool:
-        """Whether the log shows that the sleep, the only wait, is over."""
-        return self.history.waits == 1 and isinstance(self._peek(), _STEPS)
-
-    def _value(self, m: Meter, result: Result) -> Any:
-        if isinstance(result, Failure):
-            raise EvalError(f"{result.code}: {result.message}", cause=result)
-        return jsontext.decode(m, result)
-
-    def _check_open_calls(self) -> None:
-        limit = self._limits.max_open_calls
-        if len(self.history.calls) >= limit:
-            raise LimitError(
-                "max_open_calls",
-                f"{limit} calls are open, the most that a run may have",
-            )
-
-    # The end
+    def _begin_again(self) -> Turn:
+        before = self._thread
+        before.kill()
+        self._prints += self._host.prints
+        self._begin_script()
+        self._thread.meter.succeed(before.meter, _RESTART_STEPS)
+        return Turn.SLICED
 
     def _input(self, m: Meter) -> Any:
         start = self.history.start
@@ -367,22 +202,10 @@ class Machine:
             raise LogCorruptError(1, "there is no START")
         return jsontext.decode(m, start.input)
 
-    def _finish(self, result: Result) -> None:
-        recorded = self._recorded_step(Finish, lambda: "ends")
-        if recorded is None:
-            # Over `max_events` or not: the end is always recorded.
-            self.ledger.record(Finish(*self.ledger.next(), result))
-            return
-        difference = steps.finish_difference(recorded, result)
-        if difference:
-            raise self._mismatch(recorded, difference)
-        self._consume(recorded)
-
-    def _fail(self, error: EvalError) -> Turn:
+    def _fail(self, failure: Failure, error: EvalError | Cancelled) -> Turn:
         try:
-            self._finish(steps.failure_of(error))
+            self._host.end(failure)
         except ReplayMismatch as mismatch:
             mismatch.stack = error.stack
-            self.abort = mismatch
-            return Turn.PARKED
+            return self._park(mismatch)
         return Turn.FINISHED

@@ -3,18 +3,31 @@
 The engine compares values, never bytes: two texts of one value are the same call.
 """
 
+from typing import TypeVar
+
 from starflow_service.engine.events import (
     Call,
+    Drop,
     Event,
     Failure,
     FailureKind,
     Finish,
+    Restart,
     Result,
+    Retryability,
+    RetryPolicy,
     Return,
+    Wait,
 )
 from starflow_service.starlark import jsontext
-from starflow_service.starlark.errors import EvalError
+from starflow_service.starlark.errors import Cancelled, EvalError, backtrace
+from starflow_service.starlark.host import CallOptions, Fault, Retry
 
+T = TypeVar("T")
+
+_SCRIPT_ERROR = "STARFLOW_SCRIPT_ERROR"
+# Failures that say nothing of the call itself.
+_PASSING = (FailureKind.TIMEOUT, FailureKind.WORKER_LOST)
 _TEXT_MAX = 200
 _MESSAGE_MAX = 4096
 
@@ -27,6 +40,12 @@ def describe(event: Event) -> str:
         return f"RETURN of call {event.call_version}"
     if isinstance(event, Finish):
         return f"FINISH {_shown(event.result)}"
+    if isinstance(event, Wait):
+        return f"WAIT for signal {event.name}"
+    if isinstance(event, Drop):
+        return f"DROP of events {', '.join(map(str, event.dropped_versions))}"
+    if isinstance(event, Restart):
+        return f"RESTART {_cut(event.input)}"
     return event.NAME
 
 
@@ -65,11 +84,71 @@ def failure_of(error: EvalError) -> Failure:
             stack_trace=trace,
         )
     return Failure(
-        "STARFLOW_SCRIPT_ERROR",
+        _SCRIPT_ERROR,
         error.message[:_MESSAGE_MAX],
         FailureKind.SCRIPT,
         stack_trace=trace,
     )
+
+
+def cancellation(cancelled: Cancelled) -> Failure:
+    """Return the failure of a run that ended because somebody asked it to."""
+    return Failure(
+        "STARFLOW_CANCELLED",
+        cancelled.message or "the run was cancelled",
+        FailureKind.CANCELLED,
+        stack_trace=backtrace(cancelled.stack),
+    )
+
+
+def timeout(message: str) -> Failure:
+    """Return what a wait ends with that took too long."""
+    return Failure("STARFLOW_TIMEOUT", message, FailureKind.TIMEOUT)
+
+
+def given_up(what: str) -> Failure:
+    """Return what *what* ends with, because the script gave it up."""
+    message = f"{what} was given up"
+    return Failure("STARFLOW_DROPPED", message, FailureKind.CANCELLED)
+
+
+def fault_of(error: EvalError) -> Fault:
+    """Return what the script may know of its error."""
+    cause = error.cause
+    if not isinstance(cause, Failure):
+        return Fault(_SCRIPT_ERROR, error.message[:_MESSAGE_MAX], None, False)
+    retryable = cause.retryability is Retryability.RETRYABLE or (
+        cause.retryability is Retryability.UNSPECIFIED and cause.kind in _PASSING
+    )
+    return Fault(cause.code, cause.message, cause.details, retryable)
+
+
+def call_terms(
+    now_ns: int, options: CallOptions | None
+) -> tuple[int | None, int | None, RetryPolicy | None]:
+    """Return when a call expires, how long an attempt may take, and its retries."""
+    if options is None:
+        return None, None, None
+    timeout = options.timeout_ns
+    expire_ns = None if timeout is None else now_ns + timeout
+    return expire_ns, options.attempt_timeout_ns, _policy(options.retry)
+
+
+def _policy(retry: Retry | None) -> RetryPolicy | None:
+    if retry is None:
+        return None
+    usual = RetryPolicy()
+    return RetryPolicy(
+        _or(retry.initial_ns, usual.initial_ns),
+        _or(retry.coefficient, usual.coefficient),
+        retry.max_ns,
+        _or(retry.max_attempts, usual.max_attempts),
+        retry.non_retryable,
+    )
+
+
+def _or(value: T | None, usual: T) -> T:
+    return usual if value is None else value
 
 
 def _same_text(a: str, b: str) -> bool:

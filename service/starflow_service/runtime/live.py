@@ -11,7 +11,7 @@ from starflow_backends.store import Phase
 from starflow_service.engine.events import Call, Event, Yield
 from starflow_service.engine.history import History
 from starflow_service.engine.ledger import Ledger
-from starflow_service.engine.machine import Machine
+from starflow_service.engine.machine import Machine, Print
 from starflow_service.runtime.attempts import AttemptRecord
 from starflow_service.runtime.notes import NO_RESTARTS, Note, Pause, Segments
 
@@ -64,6 +64,10 @@ class LiveRun:
     segments: Segments = NO_RESTARTS
     # When the first START was recorded; 0: not known yet.
     create_ns: int = 0
+    # How many lines the script has printed in the present segment, and those of them
+    # that are to be logged once what came with them is stored.
+    lines: int = 0
+    prints: list[Print] = field(default_factory=list)
     # When calls have taken too long, with the version of their CALL, as a heap.  Calls
     # that have ended are in it until they come up.
     expiries: list[tuple[int, int]] = field(default_factory=list)
@@ -171,9 +175,14 @@ class LiveRun:
 
     def encoded_note(self) -> bytes:
         """Return the note that the store must keep."""
-        if self.pause is None and self.segments is NO_RESTARTS:
+        if self.pause is None and self.segments is NO_RESTARTS and not self.lines:
             return b""
-        return Note(self.pause, self.segments, self.create_ns).encode()
+        return Note(self.pause, self.segments, self.create_ns, self.lines).encode()
+
+    def take_prints(self, machine: Machine) -> None:
+        """Take the lines that the script has printed."""
+        self.lines = machine.lines
+        self.prints += machine.take_prints()
 
     def settled_phase(self) -> Phase:
         """Return the phase of the run while its script stands still."""
@@ -199,6 +208,7 @@ class LiveRun:
         """Drop the interpreter and the log; both are made again from the store."""
         self.kill_script()
         self.ledger = None
+        self.prints.clear()
         self.script = None
         self.is_loaded = self.is_new = False
 

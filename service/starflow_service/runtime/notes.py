@@ -56,6 +56,8 @@ class Note:
     segments: Segments = NO_RESTARTS
     # When the run was accepted; kept once the script has begun again, else 0.
     create_ns: int = 0
+    # How many lines of the present segment have been printed.
+    lines: int = 0
 
     def encode(self) -> bytes:
         """Return the note as bytes; none if there is nothing to note."""
@@ -70,6 +72,8 @@ class Note:
                 segments.restarts,
                 self.create_ns,
             ]
+        if self.lines:
+            fields["lines"] = self.lines
         return json.dumps(fields).encode() if fields else b""
 
     @classmethod
@@ -84,4 +88,5 @@ class Note:
             pause and Pause(PauseReason[pause[0]], pause[1]),
             Segments(*segments[:3]) if segments else NO_RESTARTS,
             segments[3] if segments else 0,
+            fields.get("lines", 0),
         )

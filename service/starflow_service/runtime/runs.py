@@ -332,7 +332,9 @@ class Runs:
         history.recall_requests(run.history.known_requests)
         ledger = Ledger(history, self._clock)
         machine = Machine(program, ledger, self._options.limits)
-        machine.load(segment, settled=run.phase is not Phase.RUNNABLE)
+        # Without a note, whatever a script that stood still has printed was logged.
+        is_known = run.lines or run.phase is Phase.RUNNABLE
+        machine.load(segment, printed=run.lines if is_known else None)
         complete, run.ledger, run.machine = run.ledger, ledger, machine
         await self._turn(run)
         if run.machine is None and run.history.version < run.version:
@@ -371,12 +373,15 @@ class Runs:
                 # It goes on where it was when a server starts.
                 raise DrainingError
             if slices % _SLICES_BEFORE_STORE == 0 and not machine.is_replaying:
+                run.take_prints(machine)
                 _apply_readers(run)
+                if run.machine is None:
+                    # Somebody terminated it; the round stores that.
+                    return
                 await self._save(run, Phase.RUNNABLE)
             await computing.between(machine, slice_ns)
             before = self._clock.cpu_ns()
-        for line in machine.take_prints():
-            log.info("script.print", run=run.key, line=line)
+        run.take_prints(machine)
         if turn is Turn.FINISHED:
             machine.kill()
             run.machine = None
@@ -405,6 +410,7 @@ class Runs:
             await self._append(run, events, phase, changes)
             run.timers = timers
             self._on_stored(Stored(run, events))
+        _log_prints(run)
         for one, answer in run.unanswered:
             if one.answer.done():
                 continue
@@ -493,6 +499,15 @@ def _adopt(run: LiveRun, stored: StoredRun, codec: Codec) -> None:
     }
     note = Note.decode(stored.note)
     run.pause, run.segments, run.create_ns = note.pause, note.segments, note.create_ns
+    run.lines = note.lines
+
+
+def _log_prints(run: LiveRun) -> None:
+    """Log what the script printed, now that its reasons are stored."""
+    for line in run.prints:
+        place = f"{line.filename}:{line.pos.line}"
+        log.info("script.print", run=run.key, line=line.text, place=place)
+    run.prints.clear()
 
 
 def _index_changes(

@@ -1,14 +1,16 @@
 """What can go wrong while a script runs.
 
-* EvalError (Exception)     the script's own error; `flow.catch` of a later release may
-                            hold it
+* EvalError (Exception)     the script's own error; `flow.catch` holds it
 * Abort (BaseException)     ends the interpreter from outside; no script can hold it
   x LimitError              the script broke a limit on steps, memory or values
   x InternalError           the interpreter itself failed
   x Killed                  the run is evicted, or the server stops
+  x Cancelled               somebody asked the run to end
+  x Restarting              the script begins again
   (the engine adds its own: a replay that left its log)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starflow_service.starlark.syntax import Pos
@@ -27,6 +29,14 @@ class Frame:
         return f"{self.filename}:{line}:{column}: in {self.function}"
 
 
+def backtrace(stack: Sequence[Frame]) -> str:
+    """Return *stack* as the Go implementation prints it, at most 20 frames."""
+    frames = [f"  {frame}" for frame in stack]
+    if len(frames) > 20:
+        frames = [*frames[:10], f"  ... {len(frames) - 20} more", *frames[-10:]]
+    return "\n".join(["Traceback (most recent call last):", *frames])
+
+
 class EvalError(Exception):
     """
     The script failed: a type error, a missing key, `fail()`, a call that failed.
@@ -40,13 +50,12 @@ class EvalError(Exception):
         self.message = message
         self.cause = cause
         self.stack: list[Frame] = []
+        # Where it was raised first, in another branch: the stack goes on there.
+        self.origin: list[Frame] = []
 
     def backtrace(self) -> str:
         """Return the stack as the Go implementation prints it, at most 20 frames."""
-        frames = [f"  {frame}" for frame in self.stack]
-        if len(frames) > 20:
-            frames = [*frames[:10], f"  ... {len(frames) - 20} more", *frames[-10:]]
-        return "\n".join(["Traceback (most recent call last):", *frames])
+        return backtrace(self.stack)
 
 
 class Abort(BaseException):
@@ -82,3 +91,15 @@ class InternalError(Abort):
 
 class Killed(Abort):
     """The interpreter is being dropped; its log stays as it is."""
+
+
+class Cancelled(Abort):
+    """Somebody asked the run to end; raised in `main`, where it waits."""
+
+
+class Restarting(Abort):
+    """`flow.restart`: the script begins again with *input*, JSON text."""
+
+    def __init__(self, input: str) -> None:
+        super().__init__("restart")
+        self.input = input

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from greenlet import greenlet
 
+from starflow_service.starlark.branches import Branches
 from starflow_service.starlark.errors import Frame, LimitError
 from starflow_service.starlark.outcomes import SLICED, SUSPENDED, Outcome
 from starflow_service.starlark.trace import live_stack
@@ -40,6 +41,7 @@ class Meter:
 
     __slots__ = (
         "activations",
+        "branches",
         "bytes",
         "depth",
         "host",
@@ -65,6 +67,7 @@ class Meter:
         self.steps = 0
         self.activations = 1
         self.is_out_of_time = False
+        self.branches = Branches(self)
         self._renew()
 
     def charge(self, n: int) -> None:
@@ -139,6 +142,31 @@ class Meter:
             raise RuntimeError("no script is running on this meter")
         self.check()
         leave(self.hub, SUSPENDED)
+        self._renew()
+
+    def give_way(self) -> None:
+        """
+        Let other branches run until this one is ready; the slice goes on.
+
+        Raises:
+            RuntimeError: no thread is running on this meter.
+        """
+        if self.hub is None:
+            raise RuntimeError("no script is running on this meter")
+        self.check()
+        leave(self.hub, SUSPENDED)
+
+    def begin_slice(self) -> None:
+        """Begin a slice, because others have had their turn."""
+        self._renew()
+
+    def succeed(self, before: "Meter", steps: int) -> None:
+        """Go on in the activation of another meter, after so many steps more."""
+        self.slice_steps = before.slice_steps
+        self.activations = before.activations
+        self.is_out_of_time = before.is_out_of_time
+        self.remaining = before.remaining + before.steps - steps
+        self.steps = 0
         self._renew()
 
     def grant(self, events: int) -> None:

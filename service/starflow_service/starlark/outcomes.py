@@ -31,13 +31,20 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarted:
+    """The script begins again, with *input*, JSON text."""
+
+    input: str
+
+
+@dataclass(frozen=True, slots=True)
 class Aborted:
     """The script was ended from outside, or broke a limit."""
 
     abort: Abort
 
 
-Outcome: TypeAlias = Suspended | Sliced | Returned | Failed | Aborted
+Outcome: TypeAlias = Suspended | Sliced | Returned | Failed | Restarted | Aborted
 
 # These two carry nothing, so one of each is enough for every thread.
 SUSPENDED = Suspended()

@@ -85,6 +85,8 @@ class CompiledFile:
             "!cap": m.limits.max_elements,
             "__builtins__": self.builtins,
         }
+        if self.flags:
+            m.branches.flagged.append((variables, self.flags))
         for local, path, exported in self.imports:
             variables[f"l!{local}"] = executed[path][f"{exported}!"]
         FunctionType(self.code, variables)()

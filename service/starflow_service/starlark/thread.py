@@ -1,48 +1,49 @@
-"""One run's interpreter: a greenlet that can be left in the middle of a call.
+"""One run's interpreter: greenlets that can be left in the middle of a call.
 
 The rules that keep greenlets safe beside an event loop:
 
-* There is one hub, the greenlet that runs the event loop, and it enters a thread
-  directly.  The thread's parent is set at every entry, because whoever runs out or
-  fails falls to its parent.
+* There is one hub, the greenlet that runs the event loop, and it enters a branch of the
+  script directly.  The branch's parent is set at every entry, because whoever runs out
+  or fails falls to its parent.
 * Nothing crosses as an exception but KeyboardInterrupt and SystemExit: an error of one
-  script that surfaced in the hub would end whatever the hub was serving.  The body
-  returns outcomes instead.
-* The garbage collector cannot see what a suspended greenlet holds.  So a thread is
-  ended by throwing `Killed` into it, and never just dropped; and no frame of the body
+  script that surfaced in the hub would end whatever the hub was serving.  The bodies
+  return outcomes instead.
+* The garbage collector cannot see what a suspended greenlet holds.  So a branch is
+  ended by throwing `Killed` into it, and never just dropped; and no frame of a body
   holds the `Thread`.
 """
 
-import ast
-import dis
 import sys
 from collections.abc import Callable
-from types import FrameType, TracebackType
 from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from starflow_service.starlark import ops
+from starflow_service.starlark import jsontext
+from starflow_service.starlark.branches import Branch, Work
+from starflow_service.starlark.calls import call
 from starflow_service.starlark.errors import (
     Abort,
-    EvalError,
+    Cancelled,
     Frame,
-    InternalError,
     Killed,
-    LimitError,
+    Restarting,
 )
+from starflow_service.starlark.faults import script_error
 from starflow_service.starlark.host import Context, Host
 from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
 from starflow_service.starlark.meter import Meter
-from starflow_service.starlark.outcomes import Aborted, Failed, Outcome, Returned
-from starflow_service.starlark.program import Program
-from starflow_service.starlark.pysyntax import Operand
-from starflow_service.starlark.trace import (
-    error_stack,
-    is_script,
-    live_stack,
-    position,
+from starflow_service.starlark.outcomes import (
+    SLICED,
+    SUSPENDED,
+    Aborted,
+    Failed,
+    Outcome,
+    Restarted,
+    Returned,
 )
+from starflow_service.starlark.program import Program
+from starflow_service.starlark.trace import error_stack, live_stack
 
 # Calls nest up to `Limits.max_call_depth`, each with a few frames of ours between two
 # of the script's, and values up to `max_nesting`.  CPython's own limit must never be
@@ -61,14 +62,16 @@ class Thread:
     Every method belongs to the thread of the event loop.
     """
 
-    __slots__ = ("_greenlet", "meter", "program")
+    __slots__ = ("_branches", "_input", "meter", "program")
 
     def __init__(
         self, program: Program, host: Host, limits: Limits = DEFAULT_LIMITS
     ) -> None:
         self.program = program
         self.meter = Meter(host, limits)
-        self._greenlet: greenlet | None = None
+        self._branches = self.meter.branches
+        self._branches.program = program
+        self._input: Callable[[Meter], Any] | None = None
 
     def start(self, input_value_factory: Callable[[Meter], Any]) -> Outcome:
         """
@@ -79,51 +82,78 @@ class Thread:
         Raises:
             RuntimeError: it was started before.
         """
-        if self._greenlet is not None:
+        main = self._branches.main
+        if main.greenlet is not None:
             raise RuntimeError("the thread was started before")
-        self._greenlet = greenlet(run_program)
-        return self._enter(self.program, self.meter, input_value_factory)
+        main.greenlet = greenlet(run_program)
+        self._input = input_value_factory
+        self._branches.interrupted = main
+        return self.resume()
 
     def resume(self) -> Outcome:
         """
-        Go on after `Suspended` or `Sliced`.
+        Let the branches that can go on run, until none can.
+
+        A branch that was left in the middle of its slice, or suspended itself without
+        waiting for anything, goes on first.
 
         Raises:
             RuntimeError: there is nothing to go on with.
         """
-        if self._greenlet is None or self._greenlet.dead:
+        main = self._branches.main.greenlet
+        if main is None or main.dead:
             raise RuntimeError("the thread is not waiting")
-        return self._enter()
+        if self.meter.hub is not None:
+            raise RuntimeError("a script cannot resume itself")
+        self.meter.hub = getcurrent()
+        try:
+            return self._take_turns(self.meter.hub)
+        finally:
+            self.meter.hub = None
+
+    def _take_turns(self, hub: greenlet) -> Outcome:
+        branches = self._branches
+        while (branch := branches.next()) is not None:
+            outcome = self._enter(branch, hub)
+            if outcome is SUSPENDED:
+                if not branch.missing:
+                    branches.interrupted = branch
+                    return SUSPENDED
+            elif outcome is SLICED:
+                branches.interrupted = branch
+                return SLICED
+            elif branch is branches.main or type(outcome) is Aborted:
+                branches.kill_open()
+                return outcome
+            else:
+                branches.end(branch, outcome)
+        return SUSPENDED
+
+    def _enter(self, branch: Branch, hub: greenlet) -> Outcome:
+        child = branch.greenlet
+        if child is None:
+            child = branch.greenlet = greenlet(run_branch)
+            child.parent = hub
+            return enter(child, self.meter, branch.work)
+        child.parent = hub
+        if self._input is None:
+            return enter(child)
+        factory, self._input = self._input, None
+        return enter(child, self.program, self.meter, factory)
 
     def kill(self) -> None:
         """End it, from the hub.  Ending it again does nothing."""
-        child = self._greenlet
-        if child is None or child.dead:
-            return
-        child.parent = getcurrent()
-        throw(child, Killed("the interpreter was dropped"))
-        assert child.dead, "something swallowed Killed"
+        self._branches.kill_open()
+        self._branches.kill_main()
 
     def grant(self, events: int) -> None:
         """Begin an activation: a full step budget, and memory for *events* events."""
         self.meter.grant(events)
 
     def stack(self) -> list[Frame]:
-        """Return where the script waits, outermost first."""
-        child = self._greenlet
+        """Return where `main` waits, outermost first."""
+        child = self._branches.main.greenlet
         return [] if child is None else live_stack(child.gr_frame)
-
-    def _enter(self, *arguments: Any) -> Outcome:
-        child = self._greenlet
-        hub = getcurrent()
-        if child is hub:
-            raise RuntimeError("a script cannot resume itself")
-        assert child is not None
-        child.parent = self.meter.hub = hub
-        try:
-            return enter(child, *arguments)
-        finally:
-            self.meter.hub = None
 
 
 def enter(child: greenlet, *arguments: Any) -> Outcome:
@@ -137,108 +167,107 @@ def enter(child: greenlet, *arguments: Any) -> Outcome:
     return outcome
 
 
-def throw(child: greenlet, error: Abort) -> None:
-    """Raise *error* where a script waits, as `enter` a function of its own."""
-    child.throw(error)
-
-
 def run_program(
     program: Program, m: Meter, input_value_factory: Callable[[Meter], Any]
 ) -> Outcome:
-    """Run a program to its end: the body of a thread's greenlet."""
+    """Run a program to its end: the body of the greenlet of `main`."""
+    return _contained(m, lambda: _run(program, m, input_value_factory))
+
+
+def run_branch(m: Meter, work: Work) -> Outcome:
+    """Run a branch to its end: the body of its greenlet."""
+    return _contained(m, lambda: Returned(call(m, *work)))
+
+
+def _contained(m: Meter, body: Callable[[], Outcome]) -> Outcome:
+    """Return the outcome of *body*, whatever it raises."""
     try:
-        return Returned(_run(program, m, input_value_factory))
-    except EvalError as error:
-        return Failed(_traced(error))
+        return body()
+    except Exception as error:
+        try:
+            return Failed(script_error(m, error))
+        except Abort as abort:
+            abort.__traceback__ = abort.__context__ = None
+            return Aborted(abort)
     except Killed as killed:
         # Nobody asks where it stood, and many may be dropped at once.
         killed.__traceback__ = None
         return Aborted(killed)
     except Abort as abort:
-        return Aborted(_traced(abort))
-    except MemoryError:
-        # A charge is missing somewhere; for the script it is a limit like any other.
-        message = "script needs more memory than there is"
-        return Aborted(LimitError("memory", message))
-    except Exception as error:
-        return _unforeseen(program, m, error)
+        # One that was raised in the end of main has its stack already.
+        abort.stack = abort.stack or error_stack(abort.__traceback__)
+        abort.__traceback__ = abort.__context__ = None
+        return Aborted(abort)
+
+
+# Main, and what follows it
 
 
 def _run(
     program: Program, m: Meter, input_value_factory: Callable[[Meter], Any]
-) -> Any:
-    main = program.execute(m)
-    result = main(Context(), input_value_factory(m))
-    m.host.finish(m, result)
-    return result
+) -> Outcome:
+    outcome = _main(program, m, input_value_factory)
+    branches = m.branches
+    branches.is_ending = True
+    if branches.deferred:
+        outcome = _run_deferred(m, outcome)
+    if type(outcome) is Returned:
+        m.host.finish(m, outcome.value)
+    elif type(outcome) is Restarted:
+        m.host.restart(m, outcome.input)
+    return outcome
 
 
-def _traced(error: Any) -> Any:
-    """Fill in the stack, and let go of the frames."""
-    error.stack = error_stack(error.__traceback__)
-    error.__traceback__ = error.__context__ = None
-    return error
+def _main(
+    program: Program, m: Meter, input_value_factory: Callable[[Meter], Any]
+) -> Outcome:
+    """Run the top level and `main`; return how that ended."""
+    try:
+        main = program.execute(m)
+        result = main(Context(), input_value_factory(m))
+        if m.branches.deferred:
+            # A result that is no payload is a failure, and they must know.
+            jsontext.encode(m, result, what="result")
+        _look_at_branches(m)
+        return Returned(result)
+    except Exception as error:
+        return Failed(script_error(m, error))
+    except Restarting as restarting:
+        return Restarted(restarting.input)
+    except Cancelled as cancelled:
+        cancelled.stack = error_stack(cancelled.__traceback__)
+        cancelled.__traceback__ = cancelled.__context__ = None
+        return Aborted(cancelled)
 
 
-def _unforeseen(program: Program, m: Meter, error: Exception) -> Outcome:
+def _look_at_branches(m: Meter) -> None:
     """
-    Translate an error of Python's by where it was raised, never by its text.
-
-    Compiled code reads variables and elements natively, and only these errors are the
-    script's own.
-    """
-    innermost = error.__traceback__
-    while innermost is not None and innermost.tb_next is not None:
-        innermost = innermost.tb_next
-    stack = error_stack(error.__traceback__)
-    if innermost is not None and is_script(innermost.tb_frame):
-        try:
-            _explain(program, m, error, innermost)
-        except EvalError as explained:
-            explained.stack = stack
-            explained.__traceback__ = explained.__context__ = None
-            return Failed(explained)
-    internal = InternalError("internal error of the interpreter")
-    internal.stack = stack
-    internal.__cause__ = error
-    return Aborted(internal)
-
-
-def _explain(
-    program: Program, m: Meter, error: Exception, where: TracebackType
-) -> None:
-    """
-    Raise what the script did wrong, if *error* is the script's.
+    Fail as the first branch that failed and that nobody has asked.
 
     Raises:
-        EvalError: with the words of the language.
+        EvalError: there is one.
     """
-    frame = where.tb_frame
-    if isinstance(error, NameError):
-        raise EvalError(_unset_variable(where))
-    if isinstance(error, IndexError | KeyError):
-        pos = position(frame.f_code, where.tb_lasti)
-        access = program.access(frame.f_code.co_filename, pos)
-        if access is not None:
-            owner, index = (_value(operand, frame) for operand in access)
-            ops.index(m, owner, index)
+    for number in m.branches.untaken:
+        m.branches.take(number)
 
 
-def _value(operand: Operand, frame: FrameType) -> Any:
-    if isinstance(operand, ast.Constant):
-        return operand.value
-    variables = frame.f_locals
-    if operand.id in variables:
-        return variables[operand.id]
-    return frame.f_globals[operand.id]
-
-
-def _unset_variable(traceback: TracebackType) -> str:
-    code = traceback.tb_frame.f_code
-    instruction = next(
-        i for i in dis.get_instructions(code) if i.offset == traceback.tb_lasti
-    )
-    variable = str(instruction.argval)
-    scope = "global" if variable.endswith("!") else "local"
-    name = variable.partition("!")[0]
-    return f"{scope} variable {name} referenced before assignment"
+def _run_deferred(m: Meter, outcome: Outcome) -> Outcome:
+    """Run the deferred functions that are due, the last one first."""
+    branches = m.branches
+    dropped = branches.kill_open()
+    if dropped:
+        m.host.give_up(m, dropped)
+    went_well = type(outcome) in (Returned, Restarted)
+    due = ("always", "success" if went_well else "failure")
+    while branches.deferred:
+        work, on = branches.deferred.pop()
+        if on not in due:
+            continue
+        try:
+            call(m, *work)
+        except Exception as error:
+            failure = script_error(m, error)
+            # What went wrong first is what the run tells.
+            if type(outcome) in (Returned, Restarted):
+                outcome = Failed(failure)
+    return outcome

@@ -4,6 +4,7 @@ The code generator gives every instruction the script's line and column, so that
 costs nothing until somebody asks for it.
 """
 
+from inspect import currentframe
 from itertools import islice
 from types import CodeType, FrameType, TracebackType
 
@@ -28,6 +29,16 @@ def error_stack(traceback: TracebackType | None) -> list[Frame]:
             stack.append(_frame(traceback.tb_frame.f_code, traceback.tb_lasti))
         traceback = traceback.tb_next
     return stack
+
+
+def innermost() -> tuple[str, Pos]:
+    """Return the file and the place that the running script is at."""
+    frame = currentframe()
+    while frame is not None:
+        if is_script(frame):
+            return frame.f_code.co_filename, position(frame.f_code, frame.f_lasti)
+        frame = frame.f_back
+    raise RuntimeError("no script is running")
 
 
 def live_stack(frame: FrameType | None) -> list[Frame]:

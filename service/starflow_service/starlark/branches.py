@@ -1,0 +1,285 @@
+"""The branches of a script: who runs, who may run, and who waits for what.
+
+A script begins as one branch, `main`, and `flow.spawn` makes more.  They take turns: a
+branch runs until it waits, then the one that has been ready for longest runs.  Who
+becomes ready, and in which order, follows from the order of the answers alone, so that
+a replay of the answers replays the switches.
+
+What a branch waits for is named by a key: the version of an event, or the number of
+another branch, which is negative.  A key ends once, by `hand_over`.
+
+A branch has a greenlet of its own, with a depth of calls and with recursion flags of
+its own; these live in the meter and in the globals of the files and are exchanged at
+every switch.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from greenlet import getcurrent, greenlet
+
+from starflow_service.starlark.errors import Abort, EvalError, Killed
+from starflow_service.starlark.host import Future
+from starflow_service.starlark.outcomes import Failed, Outcome, Returned
+
+if TYPE_CHECKING:
+    from starflow_service.starlark.meter import Meter
+    from starflow_service.starlark.program import Program
+
+# What a branch calls: a function and its arguments.
+Work: TypeAlias = tuple[Any, Sequence[Any], Mapping[str, Any]]
+
+
+class Branch:
+    """One line of execution of a script."""
+
+    __slots__ = (
+        "alarm",
+        "arrived",
+        "asked",
+        "depth",
+        "flags",
+        "greenlet",
+        "keys",
+        "missing",
+        "number",
+        "own",
+        "work",
+    )
+
+    def __init__(self, number: int, work: Work | None) -> None:
+        # 0 is main; the others count down, so that no version is a branch.
+        self.number = number
+        self.work = work
+        # None: it has not begun yet, or has ended.
+        self.greenlet: greenlet | None = None
+        # Keys that it waits for and that have not ended.
+        self.keys: dict[int, None] = {}
+        # Those that have ended since it began to look out for them, in order.
+        self.arrived: list[int] = []
+        # How many more must end before it is ready; 0: it does not wait.
+        self.missing = 0
+        # The key that makes it ready at once.
+        self.alarm: int | None = None
+        # Versions that nobody but this branch can wait for.
+        self.own: tuple[int, ...] = ()
+        # Says what it waits for.
+        self.asked: Callable[[], str] | None = None
+        self.depth = 0
+        self.flags: list[list[bool]] | None = None
+
+
+class Branches:
+    """All branches of one run."""
+
+    __slots__ = (
+        "_meter",
+        "_sequence",
+        "_waiting",
+        "count",
+        "current",
+        "deferred",
+        "ended",
+        "flagged",
+        "interrupted",
+        "is_ending",
+        "main",
+        "open",
+        "outcomes",
+        "program",
+        "ready",
+        "untaken",
+    )
+
+    def __init__(self, m: "Meter") -> None:
+        self._meter = m
+        self.program: Program | None = None
+        self.main = Branch(0, None)
+        # The branch whose depth and flags are in place.
+        self.current = self.main
+        # A branch that gave way in the middle of its slice, or without saying what it
+        # waits for: it goes on before all others.
+        self.interrupted: Branch | None = None
+        # A list, for most scripts have one branch and an empty deque is large.
+        self.ready: list[Branch] = []
+        # Those that have not ended, by number, without main.
+        self.open: dict[int, Branch] = {}
+        self.count = 0
+        # Keys that have ended: in which place.
+        self.ended: dict[int, int] = {}
+        self._sequence = 0
+        # How branches ended, and those that failed without anybody having looked.
+        self.outcomes: dict[int, Outcome] = {}
+        self.untaken: dict[int, EvalError] = {}
+        # What `flow.defer` was given, oldest first: the third part says when it is due.
+        self.deferred: list[tuple[Work, str]] = []
+        # Whether main has returned or failed, and deferred functions may be running.
+        self.is_ending = False
+        self._waiting: dict[int, dict[Branch, None]] = {}
+        # Globals of files, with the names of the recursion flags in them.
+        self.flagged: list[tuple[dict[str, Any], tuple[str, ...]]] = []
+
+    # Beginning and ending
+
+    def spawn(self, work: Work) -> Future:
+        """Make a branch, to be begun when the present one waits."""
+        self.count += 1
+        branch = Branch(-self.count, work)
+        self.open[branch.number] = branch
+        self.ready.append(branch)
+        return Future(branch.number, f"branch {self.count}")
+
+    def end(self, branch: Branch, outcome: Outcome) -> None:
+        """Take how *branch*, which is not main, ended, and tell those that wait."""
+        del self.open[branch.number]
+        branch.greenlet = None
+        self.outcomes[branch.number] = outcome
+        if isinstance(outcome, Failed):
+            self.untaken[branch.number] = outcome.error
+        self.hand_over(branch.number)
+
+    def kill(self, branch: Branch) -> tuple[int, ...]:
+        """
+        End *branch* where it stands, from another one or from the hub.
+
+        Return the versions that nobody waits for any more.
+        """
+        self.forget(branch)
+        if branch in self.ready:
+            self.ready.remove(branch)
+        if self.interrupted is branch:
+            self.interrupted = None
+        self.open.pop(branch.number, None)
+        child = branch.greenlet
+        if child is not None and not child.dead:
+            current = self.current
+            self.switch(branch)
+            child.parent = getcurrent()
+            throw(child, Killed("the branch was given up"))
+            assert child.dead, "something swallowed Killed"
+            self.switch(current)
+        branch.greenlet = None
+        own, branch.own = branch.own, ()
+        return own
+
+    def kill_open(self) -> list[int]:
+        """End all branches but main; return the versions that only they waited for."""
+        dropped: list[int] = []
+        for branch in list(self.open.values()):
+            dropped += self.kill(branch)
+        return dropped
+
+    def kill_main(self) -> None:
+        """End main, from the hub, if it is suspended."""
+        if self.main.greenlet is not None:
+            self.kill(self.main)
+
+    def take(self, number: int) -> Any:
+        """
+        Return what the ended branch *number* returned.
+
+        Raises:
+            EvalError: what it failed with; the stack goes on in the branch.
+        """
+        self.untaken.pop(number, None)
+        outcome = self.outcomes[number]
+        if isinstance(outcome, Returned):
+            return outcome.value
+        assert isinstance(outcome, Failed), "a branch that aborts ends the run"
+        error = EvalError(outcome.error.message, cause=outcome.error.cause)
+        error.origin = outcome.error.stack
+        raise error
+
+    # Taking turns
+
+    def next(self) -> Branch | None:
+        """Return the branch that runs now; None: all of them wait."""
+        branch = self.interrupted
+        if branch is not None:
+            self.interrupted = None
+        elif self.ready:
+            branch = self.ready.pop(0)
+        else:
+            return None
+        if branch is not self.current:
+            self.switch(branch)
+        return branch
+
+    def switch(self, branch: Branch) -> None:
+        """Put the depth and the flags of *branch* in place of the present one's."""
+        before = self.current
+        if before is branch:
+            return
+        self.current = branch
+        m = self._meter
+        before.depth, m.depth = m.depth, branch.depth
+        if self.flagged:
+            before.flags = [
+                [variables[name] for name in names] for variables, names in self.flagged
+            ]
+            self._set_flags(branch.flags)
+
+    def _set_flags(self, flags: list[list[bool]] | None) -> None:
+        for place, (variables, names) in enumerate(self.flagged):
+            for number, name in enumerate(names):
+                # A branch that has just begun is in no function.
+                variables[name] = flags is not None and flags[place][number]
+
+    # Waiting
+
+    def watch(self, keys: Iterable[int]) -> None:
+        """Let the present branch look out for the ends of *keys*."""
+        me = self.current
+        for key in keys:
+            me.keys[key] = None
+            self._waiting.setdefault(key, {})[me] = None
+
+    def block(self, missing: int, asked: Callable[[], str]) -> None:
+        """Let the present branch wait until so many more of its keys have ended."""
+        self.current.missing = missing
+        self.current.asked = asked
+
+    def forget(self, branch: Branch) -> None:
+        """Let *branch* look out for nothing any more."""
+        for key in branch.keys:
+            waiting = self._waiting[key]
+            del waiting[branch]
+            if not waiting:
+                del self._waiting[key]
+        branch.keys = {}
+        branch.arrived = []
+        branch.missing = 0
+        branch.alarm = None
+        branch.own = ()
+        branch.asked = None
+
+    def hand_over(self, key: int) -> None:
+        """A key has ended: those that wait for it may go on, in their order."""
+        self._sequence += 1
+        self.ended[key] = self._sequence
+        waiting = self._waiting.pop(key, None)
+        if waiting is None:
+            return
+        for branch in waiting:
+            del branch.keys[key]
+            branch.arrived.append(key)
+            if branch.missing:
+                branch.missing -= 1
+                if branch.missing == 0 or key == branch.alarm:
+                    branch.missing = 0
+                    self.ready.append(branch)
+
+    def rouse_main(self) -> None:
+        """Make main ready although nothing that it waits for has ended."""
+        self.main.missing = 0
+        self.ready.append(self.main)
+
+
+def throw(child: greenlet, error: Abort) -> None:
+    """
+    Raise *error* where a branch waits.
+
+    A function of its own because a tracer, such as the one that measures coverage,
+    finds its place again only at a call or a return.
+    """
+    child.throw(error)
