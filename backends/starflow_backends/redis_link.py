@@ -45,8 +45,6 @@ _BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 class Link:
     """
     A connection and a claim, both kept up until `close`.
-
-    `keys` and `epochs` are there once it is open.
     """
 
     def __init__(self, address: Address, demanded: Durability) -> None:
@@ -59,7 +57,8 @@ class Link:
         self._problem: StoreError = UnavailableError("the store is not open")
         # Why the store is lost, if it is.
         self.loss: asyncio.Future[StoreError] | None = None
-        self.keys: Keys
+        # As they are once the store has said how many partitions it has.
+        self.keys = Keys(address.prefix, address.partitions or PARTITIONS)
         # By partition: our epoch, and the highest count that was acknowledged.
         self.epochs: list[bytes] = []
         self.acknowledged: list[int] = []
@@ -187,31 +186,26 @@ class Link:
         return self.pipe
 
     async def _connect_loaded(self) -> Pipe:
-        async with asyncio.timeout(None) as patience:
-            loop = asyncio.get_running_loop()
-            ends_at = loop.time() + _LOADING_S
-            patience.reschedule(ends_at + _ANSWER_S)
-            while True:
-                try:
-                    pipe = await Pipe.connect(self.address, answer_s=_ANSWER_S)
-                    return await self._awake(pipe)
-                except LoadingError:
-                    if loop.time() > ends_at:
-                        raise
-                    await asyncio.sleep(_LOOK_S)
+        """Connect, and wait for a Redis that still reads its data."""
+        ends_at = asyncio.get_running_loop().time() + _LOADING_S
+        while True:
+            try:
+                return await self._connect()
+            except LoadingError:
+                if asyncio.get_running_loop().time() > ends_at:
+                    raise
+                await asyncio.sleep(_LOOK_S)
 
-    async def _awake(self, pipe: Pipe) -> Pipe:
-        """Return *pipe* unless Redis still reads its data."""
+    async def _connect(self) -> Pipe:
+        """Connect to a Redis that answers."""
+        pipe = await Pipe.connect(self.address, answer_s=_ANSWER_S)
         try:
             await pipe.send([b"PING"])
-        except BaseException as error:
+        except ReplyError as error:
             await pipe.close()
-            if "LOADING" in str(error) or "loading" in str(error):
-                raise LoadingError(str(error)) from error
-            if isinstance(error, ReplyError):
-                raise UnavailableError(
-                    f"{self.address.shown} does not let us in: {error}"
-                ) from error
+            raise store_error(error) from error
+        except BaseException:
+            await pipe.close()
             raise
         return pipe
 
@@ -341,7 +335,7 @@ class Link:
         tries = 0
         while not self.is_lost:
             try:
-                pipe = await Pipe.connect(self.address, answer_s=_ANSWER_S)
+                pipe = await self._connect()
             except StoreError as error:
                 self._problem = error
             else:

@@ -163,7 +163,7 @@ class Pipe:
             )
             await connection.connect()
         except exceptions.RedisError as error:
-            raise _refusal(address.shown, error) from error
+            raise _refusal(address.shown, error, "cannot be reached") from error
         except (TypeError, ValueError, OSError) as error:
             # Options of TLS are looked at when the connection is made.
             raise UnavailableError(f"{address.shown}: {error}") from error
@@ -241,6 +241,8 @@ class Pipe:
                 return
 
     def _unavailable(self, reason: object) -> UnavailableError:
+        if isinstance(reason, exceptions.ConnectionError):
+            return _refusal(self._shown, reason, "does not answer")
         return UnavailableError(f"{self._shown} does not answer: {reason}")
 
     def _break(self, error: UnavailableError) -> None:
@@ -272,12 +274,12 @@ def _once() -> Any:
     return set_up
 
 
-def _refusal(shown: str, error: Exception) -> UnavailableError:
+def _refusal(shown: str, error: Exception, otherwise: str) -> UnavailableError:
     if isinstance(error, exceptions.BusyLoadingError):
         return LoadingError(f"{shown} is loading its data")
     if isinstance(error, exceptions.AuthenticationError):
         return UnavailableError(f"{shown} does not let us in: {error}")
-    return UnavailableError(f"{shown} cannot be reached: {error}")
+    return UnavailableError(f"{shown} {otherwise}: {error}")
 
 
 def _reply_error(error: Exception) -> ReplyError:

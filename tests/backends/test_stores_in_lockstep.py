@@ -1,4 +1,4 @@
-"""Both stores, driven together through chance steps, answer like one simple model."""
+"""All stores, driven together through chance steps, answer like one simple model."""
 
 import asyncio
 import shutil
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -20,6 +21,7 @@ from starflow_backends import (
     SqliteStore,
     StoredRun,
 )
+from starflow_backends.redis import RedisStore
 from starflow_backends.testing import outcomes_of
 
 # Few names, so that steps meet.
@@ -97,7 +99,11 @@ def changed(before, changes):
 
 
 class Lockstep(RuleBasedStateMachine):
-    """Two stores and the model."""
+    """Three stores and the model."""
+
+    # Of the server that all examples share, each with a prefix of its own.
+    redis_url = ""
+    prefixes = count()
 
     def __init__(self):
         super().__init__()
@@ -110,6 +116,17 @@ class Lockstep(RuleBasedStateMachine):
         self.memory = MemoryStore(clock=self.clock)
         self.sqlite = self.sqlite_at(self.directory / "first.db")
         self.runner.run(self.sqlite.open())
+        self.prefix = next(self.prefixes)
+        self.redis = self.redis_again()
+
+    def redis_again(self):
+        store = RedisStore(f"{self.redis_url}?prefix=x{self.prefix}&partitions=3")
+        self.runner.run(store.open())
+        return store
+
+    @property
+    def stores(self):
+        return self.memory, self.sqlite, self.redis
 
     def clock(self):
         return self.now_ns
@@ -122,18 +139,19 @@ class Lockstep(RuleBasedStateMachine):
         for name in RUNS:
             self.check_run(name)
         self.runner.run(self.sqlite.close())
+        self.runner.run(self.redis.close())
         self.runner.close()
         shutil.rmtree(self.directory)
 
-    def both(self, ask):
-        """Ask both stores; return the one answer."""
-        of_memory = self.runner.run(ask(self.memory))
-        of_sqlite = self.runner.run(ask(self.sqlite))
-        assert of_sqlite == of_memory
+    def all(self, ask):
+        """Ask all stores; return the one answer."""
+        of_memory, *others = [self.runner.run(ask(store)) for store in self.stores]
+        for other in others:
+            assert other == of_memory
         return of_memory
 
     def appended(self, appends):
-        """Give *appends* together to both stores and, one by one, to the model."""
+        """Give *appends* together to all stores and, one by one, to the model."""
 
         async def conflicts(store):
             outcomes = await outcomes_of(store, appends)
@@ -141,7 +159,7 @@ class Lockstep(RuleBasedStateMachine):
                 assert outcome is None or isinstance(outcome, ConflictError)
             return [o and (o.expected_version, o.actual_version) for o in outcomes]
 
-        assert self.both(conflicts) == [self.model.append(each) for each in appends]
+        assert self.all(conflicts) == [self.model.append(each) for each in appends]
 
     def next_append(self, name, **changes):
         run = self.model.runs.get(name, Run())
@@ -208,7 +226,7 @@ class Lockstep(RuleBasedStateMachine):
         if replace or (space, key) not in records:
             records[space, key] = value
 
-        kept = self.both(lambda s: s.put_record(space, key, value, replace=replace))
+        kept = self.all(lambda s: s.put_record(space, key, value, replace=replace))
 
         assert kept == records[space, key]
 
@@ -216,7 +234,7 @@ class Lockstep(RuleBasedStateMachine):
     @precondition(lambda self: self.model.runs)
     def clear_index(self):
         self.model.clear_index()
-        self.both(lambda store: store.clear_index())
+        self.all(lambda store: store.clear_index())
 
     # What happens.
 
@@ -227,6 +245,8 @@ class Lockstep(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.model.runs)
     def restart(self):
+        self.runner.run(self.redis.close())
+        self.redis = self.redis_again()
         self.runner.run(self.sqlite.close())
         self.sqlite = self.sqlite_at(self.path)
         self.runner.run(self.sqlite.open())
@@ -247,8 +267,8 @@ class Lockstep(RuleBasedStateMachine):
     @rule(name=st.sampled_from(RUNS))
     def check_run(self, name):
         run = self.model.runs.get(name, Run())
-        assert self.both(lambda store: store.load(name)) == self.model.load(name)
-        assert self.both(lambda store: store.read(name)) == run.events
+        assert self.all(lambda store: store.load(name)) == self.model.load(name)
+        assert self.all(lambda store: store.read(name)) == run.events
 
     @rule(
         name=st.sampled_from(RUNS),
@@ -259,7 +279,7 @@ class Lockstep(RuleBasedStateMachine):
         run = self.model.runs.get(name, Run())
         tail = run.events[start - 1 :]
 
-        part = self.both(lambda s: s.read(name, from_version=start, limit=limit))
+        part = self.all(lambda s: s.read(name, from_version=start, limit=limit))
 
         assert part == (tail if limit is None else tail[:limit])
 
@@ -272,33 +292,42 @@ class Lockstep(RuleBasedStateMachine):
         wanted = [n for n, run in self.model.runs.items() if run.phase in phases]
         expected = sorted(name for name in wanted if name > after)[:limit]
 
-        found = self.both(lambda s: s.runs_in(phases, after=after, limit=limit))
+        found = self.all(lambda s: s.runs_in(phases, after=after, limit=limit))
 
         assert found == expected
 
     @rule(limit=st.integers(0, 12))
     def look_for_timers(self, limit):
         timers = self.model.timers()
-        due = [timer for timer in timers if timer.due_ns <= self.now_ns][:limit]
-        for store in (self.memory, self.sqlite):
+        for store in self.stores:
             found = self.runner.run(store.timers_due(limit=limit))
+            # Redis has a clock of its own, by which all of them are due.
+            is_ours = store is not self.redis
+            now_ns = self.now_ns if is_ours else found.now_ns
+            due = [timer for timer in timers if timer.due_ns <= now_ns][:limit]
             # Timers due at the same time come in any order.
             assert [timer.due_ns for timer in found.due] == [t.due_ns for t in due]
             assert set(found.due) <= set(timers)
             assert len(set(found.due)) == len(due)
             rest = timers[len(due) :]
             assert found.next_due_ns == (rest[0].due_ns if rest else None)
-            assert found.now_ns == self.now_ns
+            assert found.now_ns == now_ns
 
     @rule(space=SPACES, key=KEYS)
     def look_for_records(self, space, key):
         records = self.model.records
-        found = self.both(lambda store: store.get_record(space, key))
+        found = self.all(lambda store: store.get_record(space, key))
         assert found == records.get((space, key))
-        assert self.both(lambda store: store.scan_records(space)) == {
+        assert self.all(lambda store: store.scan_records(space)) == {
             k: value for (of, k), value in records.items() if of == space
         }
 
 
-TestLockstep = Lockstep.TestCase
-TestLockstep.settings = settings(stateful_step_count=50, deadline=None)
+@pytest.mark.usefixtures("_redis_of_lockstep")
+class TestLockstep(Lockstep.TestCase):
+    settings = settings(stateful_step_count=50, deadline=None)
+
+
+@pytest.fixture
+def _redis_of_lockstep(shared_redis):
+    Lockstep.redis_url = shared_redis.url

@@ -63,7 +63,7 @@ class RedisServer:
         """Start it, and come back when it answers."""
         self.launch()
         ends_at = time.monotonic() + PATIENCE_S
-        while not self._answers():
+        while not self.answers():
             assert self._process is not None
             assert self._process.poll() is None, self.output
             assert time.monotonic() < ends_at, self.output
@@ -125,16 +125,22 @@ class RedisServer:
         assert not line.startswith("-"), line
         return line
 
-    def _answers(self) -> bool:
+    def answers(self, words: str = "+PONG") -> bool:
+        """Whether it answers a PING with *words*, or with an error that has them."""
         try:
-            return self.command("PING") == "+PONG"
-        except (OSError, AssertionError):
-            # Not there, or still reading its data.
+            return words in self.command("PING")
+        except AssertionError as error:
+            return words in str(error)
+        except OSError:
             return False
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, low enough for a node of a cluster."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        # The port of its bus is 10,000 higher.
+        if port <= 55_535:
+            return port

@@ -1,0 +1,150 @@
+"""One server has a store: the others are refused, and take over when it is gone."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from starflow_backends import LockedError, Losable, Phase
+from starflow_backends.redis import RedisStore
+from starflow_backends.testing import appended, outcomes_of
+from tests.backends.appending_child import RUNS, event_at
+
+CHILD = Path(__file__).with_name("appending_child.py")
+BACKENDS = Path(__file__).parents[2] / "backends"
+
+
+@pytest.fixture
+def url(shared_redis):
+    """A place that nobody has used, with a short lease."""
+    return f"{shared_redis.url}?prefix={uuid4().hex}&lease_ms=300"
+
+
+@pytest.fixture
+async def store(url):
+    store = RedisStore(url)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def child(url):
+    """A process that appends to the store as fast as it can."""
+    with subprocess.Popen(
+        [sys.executable, CHILD, url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(BACKENDS)},
+    ) as process:
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+async def test_a_second_server_is_refused_by_name(store, url):
+    with pytest.raises(LockedError, match=f"in use by process {os.getpid()} on "):
+        await RedisStore(url).open()
+
+    # The first has not noticed.
+    await store.append(appended("ns/r", 0, b"one"))
+
+
+async def test_an_owner_that_idles_keeps_the_store(store, url):
+    """Its lease is renewed: nobody gets in, however long he tries."""
+    for _ in range(3):
+        with pytest.raises(LockedError):
+            await RedisStore(url).open()
+    await store.append(appended("ns/r", 0, b"one"))
+
+
+async def test_a_closed_store_is_free_at_once(shared_redis):
+    url = f"{shared_redis.url}?prefix={uuid4().hex}&lease_ms=600000"
+    for version in range(3):
+        store = RedisStore(url)
+        await store.open()
+        await store.append(appended("ns/r", version, b"event"))
+        await store.close()
+
+
+@pytest.mark.system
+async def test_when_the_owner_dies_its_lease_ends(child, url):
+    child.kill()
+
+    store = RedisStore(url)
+    await store.open()
+
+    found = await store.runs_in(list(Phase))
+    assert set(found) <= set(RUNS)
+    assert found
+    await store.close()
+
+
+@pytest.mark.system
+async def test_an_owner_that_was_frozen_writes_nothing_when_it_wakes(child, url):
+    child.send_signal(signal.SIGSTOP)
+    store = RedisStore(url)
+    await store.open()
+    before = {run: await store.read(run) for run in RUNS}
+
+    child.send_signal(signal.SIGCONT)
+    _, said = await asyncio.to_thread(child.communicate)
+
+    assert child.returncode == 1
+    assert f"was taken over by process {os.getpid()} on " in said.decode()
+    assert {run: await store.read(run) for run in RUNS} == before
+    for run, events in before.items():
+        assert events == [event_at(run, at) for at in range(1, len(events) + 1)]
+        await store.append(appended(run, len(events), b"mine"))
+    await store.close()
+
+
+async def test_who_lost_the_store_knows_it_and_says_so(store, shared_redis):
+    """Somebody may take partitions although the lease has not ended."""
+    prefix = store._link.keys.prefix
+    for number in range(16):
+        key = f"{{sf:{prefix}:{number}}}:partition"
+        shared_redis.command("HINCRBY", key, "epoch", "1")
+        shared_redis.command("HSET", key, "owner", "elsewhere:77:x")
+
+    outcomes = await outcomes_of(
+        store, (appended(f"ns/{n}", 0, b"one") for n in range(20))
+    )
+
+    assert isinstance(store, Losable)
+    loss = await store.wait_lost()
+    assert isinstance(loss, LockedError)
+    assert "taken over by process 77 on elsewhere" in str(loss)
+    assert {str(outcome) for outcome in outcomes} == {str(loss)}
+    with pytest.raises(LockedError):
+        await store.append(appended("ns/r", 0, b"one"))
+    with pytest.raises(LockedError):
+        await store.load("ns/r")
+    with pytest.raises(LockedError):
+        await store.clear_index()
+
+
+async def test_an_idle_owner_learns_that_it_lost_the_store(store, shared_redis):
+    key = f"{{sf:{store._link.keys.prefix}:5}}:partition"
+    shared_redis.command("HINCRBY", key, "epoch", "1")
+    shared_redis.command("HSET", key, "owner", "elsewhere:77:x")
+
+    assert "process 77 on elsewhere" in str(await store.wait_lost())
+
+
+async def test_many_servers_start_and_one_gets_the_store(url):
+    stores = [RedisStore(url) for _ in range(5)]
+
+    outcomes = await asyncio.gather(
+        *(store.open() for store in stores), return_exceptions=True
+    )
+
+    assert sum(outcome is None for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, LockedError) for outcome in outcomes) == 4
+    for store in stores:
+        await store.close()

@@ -1,0 +1,293 @@
+"""Redis fails, forgets, changes: nothing that a store acknowledged is lost."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from starflow_backends import (
+    ConflictError,
+    Durability,
+    FullError,
+    StoreError,
+    UnavailableError,
+    UnsafeError,
+    redis_link,
+)
+from starflow_backends.redis import RedisStore
+from starflow_backends.testing import appended, assert_run, outcomes_of
+from tests.backends.appending_child import RUNS, event_at, timer_at
+from tests.support.processes import until_async
+from tests.support.redis_server import free_port
+
+CHILD = Path(__file__).with_name("appending_child.py")
+BACKENDS = Path(__file__).parents[2] / "backends"
+# After how many acknowledgements; what Redis then does is chance.
+KILLED_AFTER = (1, 300, 2_000)
+
+
+@pytest.fixture
+async def store(redis):
+    """A store with one run in a Redis of its own."""
+    store = RedisStore(f"{redis.url}?lease_ms=300")
+    await store.open()
+    await store.append(appended("ns/r", 0, b"one"))
+    yield store
+    await store.close()
+
+
+async def surely(store, append):
+    """Append as the runtime does: again, while the outcome is unknown."""
+
+    async def try_once():
+        try:
+            await store.append(append)
+        except UnavailableError:
+            return False
+        return True
+
+    await until_async(try_once, "the append is acknowledged")
+
+
+# Scripts and connections.
+
+
+async def test_scripts_that_are_flushed_are_loaded_again(store, redis):
+    for version in range(1, 4):
+        redis.command("SCRIPT", "FLUSH")
+        outcomes = await outcomes_of(
+            store, (appended(f"ns/{n}", version - 1, b"event") for n in range(300))
+        )
+        assert outcomes == [None] * 300
+        redis.command("SCRIPT", "FLUSH")
+        assert await store.read("ns/r") == [b"one"]
+
+
+async def test_appends_of_one_run_stay_in_order_without_scripts(store, redis):
+    redis.command("SCRIPT", "FLUSH")
+
+    outcomes = await outcomes_of(
+        store, (appended("ns/x", version, b"event") for version in range(5))
+    )
+
+    assert outcomes == [None] * 5
+
+
+async def test_a_cut_connection_is_made_again(store, redis):
+    for version in range(1, 6):
+        append = appended("ns/r", version, b"event")
+        outcome = store.append(append)
+        redis.command("CLIENT", "KILL", "TYPE", "normal")
+        try:
+            await outcome
+        except UnavailableError:
+            await surely(store, append)
+        # A read waits for the connection.
+        assert len(await store.read("ns/r")) == version + 1
+
+
+async def test_who_gave_up_does_not_append_when_the_answer_was_lost(store, redis):
+    """What was sent before the cut counts, and its repetition changes nothing."""
+    append = appended("ns/r", 1, b"two", b"three")
+    for _ in range(3):
+        redis.command("CLIENT", "KILL", "TYPE", "normal")
+        await surely(store, append)
+
+    await assert_run(store, "ns/r", [b"one", b"two", b"three"])
+    with pytest.raises(ConflictError):
+        await store.append(appended("ns/r", 1, b"late"))
+
+
+async def test_a_redis_that_does_not_answer_is_given_up(redis, monkeypatch):
+    monkeypatch.setattr(redis_link, "_ANSWER_S", 0.2)
+    store = RedisStore(redis.url)
+    await store.open()
+    append = appended("ns/r", 0, b"one")
+
+    redis.send(signal.SIGSTOP)
+    with pytest.raises(UnavailableError, match=r"no answer for 0\.2 s"):
+        await store.append(append)
+    with pytest.raises(UnavailableError):
+        await store.read("ns/r")
+    redis.send(signal.SIGCONT)
+
+    await surely(store, append)
+    await assert_run(store, "ns/r", [b"one"])
+    await store.close()
+
+
+# Memory, and the role.
+
+
+async def test_when_memory_is_full_nothing_is_written_and_reads_go_on(store, redis):
+    redis.command("CONFIG", "SET", "maxmemory", "1")
+
+    for append in (
+        appended("ns/r", 1, b"two", timers={"t": 1}),
+        appended("ns/r", 1, timers={"t": 1}),
+        appended("ns/new", 0, b"one"),
+    ):
+        with pytest.raises(FullError, match="maxmemory"):
+            await store.append(append)
+    await assert_run(store, "ns/r", [b"one"])
+    assert await store.load("ns/new") is None
+
+    redis.command("CONFIG", "SET", "maxmemory", "0")
+    await store.append(appended("ns/r", 1, b"two"))
+
+
+async def test_a_primary_that_becomes_a_replica_is_not_written_to(store, redis):
+    append = appended("ns/r", 1, b"two")
+    redis.command("REPLICAOF", "127.0.0.1", str(free_port()))
+
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            await store.append(append)
+
+    redis.command("REPLICAOF", "NO", "ONE")
+    await surely(store, append)
+    await assert_run(store, "ns/r", [b"one", b"two"])
+
+
+async def test_settings_that_got_worse_end_the_service(store, redis):
+    redis.command("CONFIG", "SET", "appendfsync", "everysec")
+    redis.command("CLIENT", "KILL", "TYPE", "normal")
+
+    loss = await store.wait_lost()
+
+    assert isinstance(loss, UnsafeError)
+    assert "CONFIG SET appendfsync always" in str(loss)
+    with pytest.raises(UnsafeError):
+        await store.append(appended("ns/r", 1, b"two"))
+
+
+# Another life.
+
+
+async def test_a_restarted_redis_has_everything(store, redis):
+    append = appended("ns/r", 1, b"two", timers={"t": 7}, note=b"why")
+    await store.append(append)
+
+    redis.kill()
+    with pytest.raises(UnavailableError):
+        await store.append(appended("ns/r", 2, b"three"))
+    redis.start()
+
+    # As the last one, the repetition changes nothing.
+    await surely(store, append)
+    await assert_run(store, "ns/r", [b"one", b"two"], timers={"t": 7}, note=b"why")
+    await store.append(appended("ns/r", 2, b"three"))
+
+
+async def test_a_redis_that_lost_everything_ends_the_service(store, redis):
+    redis.kill()
+    shutil.rmtree(redis.place / "appendonlydir")
+    redis.start()
+
+    loss = await store.wait_lost()
+
+    assert isinstance(loss, UnsafeError)
+    assert "has lost the store" in str(loss)
+    with pytest.raises(UnsafeError):
+        await store.append(appended("ns/r", 1, b"two"))
+
+
+async def test_a_flushed_redis_ends_the_service(store, redis):
+    redis.command("FLUSHALL")
+
+    with pytest.raises(UnsafeError, match="has lost the store"):
+        await store.append(appended("ns/r", 1, b"two"))
+    assert isinstance(await store.wait_lost(), UnsafeError)
+
+
+async def test_a_redis_that_went_back_in_time_ends_the_service(store, redis):
+    """No run is continued, not even one that nobody has appended to since."""
+    old = redis.place / "old"
+    shutil.copytree(redis.place / "appendonlydir", old)
+    await store.append(appended("ns/r", 1, b"two"))
+
+    redis.kill()
+    shutil.rmtree(redis.place / "appendonlydir")
+    old.rename(redis.place / "appendonlydir")
+    redis.start()
+
+    loss = await store.wait_lost()
+    assert isinstance(loss, UnsafeError)
+    assert "went back in time" in str(loss)
+    for version in (1, 2):
+        with pytest.raises(UnsafeError):
+            await store.append(appended("ns/r", version, b"three"))
+
+
+async def test_events_that_were_not_acknowledged_may_be_lost(redis):
+    """Then the service goes on: that is what `UnavailableError` says."""
+    store = RedisStore(f"{redis.url}?lease_ms=300", durability=Durability.DISK)
+    await store.open()
+    begun = [store.append(appended(f"ns/{n}", 0, b"one")) for n in range(2_000)]
+    await asyncio.sleep(0)
+    redis.kill()
+    outcomes = await asyncio.gather(*begun, return_exceptions=True)
+    redis.start()
+
+    for n, outcome in enumerate(outcomes):
+        assert outcome is None or isinstance(outcome, UnavailableError)
+        events = await store.read(f"ns/{n}")
+        assert events == [b"one"] or (outcome is not None and events == [])
+    await store.close()
+
+
+@pytest.mark.system
+async def test_what_was_acknowledged_survives_a_kill_of_redis(redis):
+    for after in KILLED_AFTER:
+        acknowledged = await asyncio.to_thread(killed, redis, after)
+        assert acknowledged
+        store = RedisStore(f"{redis.url}?lease_ms=300")
+        await store.open()
+        for run in RUNS:
+            events = await store.read(run)
+            version = len(events)
+            assert version >= acknowledged.get(run, 0)
+            assert version % 2 == 0
+            assert events == [event_at(run, at) for at in range(1, version + 1)]
+            found = await store.load(run)
+            assert (found.timers if found else {}) == (
+                {"t": timer_at(version)} if found else {}
+            )
+        await store.close()
+
+
+def killed(redis, after):
+    """Kill Redis under a child that appends; return all that was acknowledged."""
+    with subprocess.Popen(
+        [sys.executable, CHILD, f"{redis.url}?lease_ms=300"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(BACKENDS)},
+    ) as child:
+        lines = [child.stdout.readline() for _ in range(after)]
+        redis.kill()
+        lines += child.stdout
+    redis.start()
+    acknowledged = {}
+    for line in lines:
+        if line.endswith(b"\n"):
+            run, version = line.decode().split()
+            acknowledged[run] = int(version)
+    return acknowledged
+
+
+async def test_a_store_that_is_not_open_says_so(redis):
+    store = RedisStore(redis.url)
+    with pytest.raises(UnavailableError, match="not open"):
+        await store.append(appended("ns/r", 0, b"one"))
+    with pytest.raises(UnavailableError, match="not open"):
+        await store.read("ns/r")
+    await store.open()
+    await store.close()
+    with pytest.raises(StoreError):
+        await store.append(appended("ns/r", 0, b"one"))
