@@ -23,6 +23,10 @@ _STEPS = (
     pb.EVENT_TYPE_SLEEP,
     pb.EVENT_TYPE_TIME_NOW,
     pb.EVENT_TYPE_RAND_INT,
+    pb.EVENT_TYPE_WAIT,
+    pb.EVENT_TYPE_DROP,
+    pb.EVENT_TYPE_STATUS,
+    pb.EVENT_TYPE_RESTART,
     pb.EVENT_TYPE_FINISH,
 )
 
@@ -69,10 +73,17 @@ class History:
     outages: Sequence[Outage] = ()
 
 
+_NEVER_NS = 1 << 63
+
+
 class _Call(Enum):
     OPEN = "is open"
     YIELDED = "waits for its signal"
     ENDED = "has its result"
+    DROPPED = "was given up"
+
+
+_STILL_OPEN = (_Call.OPEN, _Call.YIELDED)
 
 
 def violations(history: History) -> list[str]:
@@ -92,10 +103,12 @@ def versions_have_gaps(history: History) -> Iterator[str]:
 
 
 def start_is_not_alone(history: History) -> Iterator[str]:
-    """There is one START, and it comes first."""
+    """START comes first, and after each RESTART, and nowhere else."""
+    is_due = True
     for event in history.log:
-        if (event.type == pb.EVENT_TYPE_START) != (event.version == 1):
+        if (event.type == pb.EVENT_TYPE_START) != is_due:
             yield f"event {event.version} is {_name(event)}"
+        is_due = event.type == pb.EVENT_TYPE_RESTART
 
 
 def goes_on_after_finish(history: History) -> Iterator[str]:
@@ -115,7 +128,7 @@ def time_goes_back(history: History) -> Iterator[str]:
 
 
 def calls_have_not_one_result(history: History) -> Iterator[str]:
-    """A CALL ends once: by RETURN, or by YIELD and then RESUME."""
+    """A CALL ends once: by RETURN, or by YIELD and then RESUME, or is given up."""
     calls: dict[int, _Call] = {}
     steps = {
         pb.EVENT_TYPE_RETURN: (_Call.OPEN, _Call.ENDED),
@@ -132,6 +145,32 @@ def calls_have_not_one_result(history: History) -> Iterator[str]:
                 state = "is not there" if call is None else call.value
                 yield f"event {event.version} is {_name(event)} of a call that {state}"
             calls[_call_version(event)] = after
+        elif event.type == pb.EVENT_TYPE_DROP:
+            for version in event.drop_event.dropped_versions:
+                if version in calls and calls[version] not in _STILL_OPEN:
+                    state = calls[version].value
+                    yield f"event {event.version} gives up call {version}, that {state}"
+                calls[version] = _Call.DROPPED
+        elif event.type == pb.EVENT_TYPE_RESTART:
+            for version, call in calls.items():
+                calls[version] = _Call.DROPPED if call in _STILL_OPEN else call
+
+
+def calls_time_out_early(history: History) -> Iterator[str]:
+    """What the service ends as too late is too late."""
+    ends: dict[int, int] = {}
+    for event in history.log:
+        if event.type in (pb.EVENT_TYPE_CALL, pb.EVENT_TYPE_YIELD):
+            version = event.version
+            if event.type == pb.EVENT_TYPE_YIELD:
+                version = _call_version(event)
+            if _detail(event).HasField("expire_time"):
+                end_ns = _detail(event).expire_time.ToNanoseconds()
+                ends[version] = min(end_ns, ends.get(version, end_ns))
+        elif event.type in (pb.EVENT_TYPE_RETURN, pb.EVENT_TYPE_RESUME):
+            is_late = _detail(event).failure.code == "STARFLOW_TIMEOUT"
+            if is_late and _ns(event) < ends.get(_call_version(event), _NEVER_NS):
+                yield f"event {event.version} ends a call too early"
 
 
 def deliveries_count_twice(history: History) -> Iterator[str]:
@@ -156,7 +195,7 @@ def signals_go_astray(history: History) -> Iterator[str]:
         elif event.type in (pb.EVENT_TYPE_YIELD, pb.EVENT_TYPE_RESUME):
             if _detail(event).signal_id != ids.get(_call_version(event)):
                 yield f"event {event.version} names another call's signal"
-        elif event.type == pb.EVENT_TYPE_SIGNAL:
+        elif event.type == pb.EVENT_TYPE_SIGNAL and not event.signal_event.name:
             signal_id = event.signal_event.signal_id
             if signal_id in kept or signal_id not in ids.values():
                 yield f"event {event.version} is a SIGNAL again, or to no call"
@@ -167,26 +206,121 @@ def signals_go_astray(history: History) -> Iterator[str]:
                 yield f"event {event.version} is not what event {signal.version} keeps"
 
 
+def named_signals_go_astray(history: History) -> Iterator[str]:
+    """A signal by name answers one WAIT, the oldest first; none is lost or forged."""
+    names = _Names()
+    for event in history.log:
+        if names.carried and event.type not in (
+            pb.EVENT_TYPE_START,
+            pb.EVENT_TYPE_SIGNAL,
+        ):
+            yield f"event {event.version} comes before signals that were not read"
+        if event.type == pb.EVENT_TYPE_SIGNAL and event.signal_event.name:
+            problem = names.signal(event)
+            if problem:
+                yield f"event {event.version} {problem}"
+        elif event.type == pb.EVENT_TYPE_WAKE:
+            wait = names.waits.pop(event.wake_event.sleep_version, None)
+            if wait is not None and _ns(event) < _expire_ns(wait):
+                yield f"event {event.version} ends the wait {wait.version} too early"
+        else:
+            names.take(event)
+
+
+class _Names:
+    """Signals by name, and the WAITs for them, at one place of a log."""
+
+    def __init__(self) -> None:
+        self.waits: dict[int, Event] = {}
+        self.unread: list[Event] = []
+        # What a RESTART left unread, to be recorded again.
+        self.carried: list[Event] = []
+        self._requests: set[tuple[str, str]] = set()
+
+    def signal(self, event: Event) -> str:
+        """Take a SIGNAL; return what is wrong with it."""
+        problem = self._problem(event)
+        signal = event.signal_event
+        self._requests.add((signal.name, signal.request_id))
+        for version, wait in self.waits.items():
+            if wait.wait_event.name == signal.name:
+                del self.waits[version]
+                return problem
+        self.unread.append(event)
+        return problem
+
+    def _problem(self, event: Event) -> str:
+        signal = event.signal_event
+        if self.carried:
+            before = self.carried.pop(0)
+            if before.signal_event != signal:
+                return f"is not what event {before.version} left unread"
+        elif signal.request_id and (signal.name, signal.request_id) in self._requests:
+            return "is a SIGNAL again"
+        return ""
+
+    def take(self, event: Event) -> None:
+        """Take any other event."""
+        if event.type == pb.EVENT_TYPE_WAIT:
+            for signal in self.unread:
+                if signal.signal_event.name == event.wait_event.name:
+                    self.unread.remove(signal)
+                    return
+            self.waits[event.version] = event
+        elif event.type == pb.EVENT_TYPE_DROP:
+            for version in event.drop_event.dropped_versions:
+                self.waits.pop(version, None)
+        elif event.type == pb.EVENT_TYPE_RESTART:
+            self.carried, self.unread = self.unread, []
+            self.waits.clear()
+
+
+def cancelled_for_no_reason(history: History) -> Iterator[str]:
+    """A run is asked to end once; then it does not begin again."""
+    asked: Event | None = None
+    for event in history.log:
+        if event.type == pb.EVENT_TYPE_CANCEL:
+            if asked is not None:
+                yield f"event {event.version} is a second CANCEL"
+            asked = event
+        elif event.type == pb.EVENT_TYPE_RESTART and asked is not None:
+            yield f"event {event.version} is RESTART after CANCEL"
+        elif event.type == pb.EVENT_TYPE_FINISH:
+            is_cancelled = event.finish_event.failure.code == "STARFLOW_CANCELLED"
+            if is_cancelled and asked is None:
+                yield f"event {event.version} says CANCELLED, and nobody asked"
+
+
 def sleeps_end_early(history: History) -> Iterator[str]:
     """
-    A script that sleeps does nothing until its time has come.
+    A sleep ends when its time has come, and once.
 
-    There is only one script in a run, so this holds whether WAKE was written or not.
+    WAKE ends it; one that needs no WAKE is also ended by the script's next step.
     """
-    asleep: Event | None = None
+    asleep: dict[int, Event] = {}
+    waits: set[int] = set()
     for event in history.log:
-        is_end = event.type in _STEPS or event.type == pb.EVENT_TYPE_WAKE
-        if asleep is not None and is_end:
-            if _ns(event) < asleep.sleep_event.wake_time.ToNanoseconds():
-                yield f"event {event.version} ends the sleep {asleep.version} too early"
-            is_wake = event.type == pb.EVENT_TYPE_WAKE
-            if is_wake and event.wake_event.sleep_version != asleep.version:
-                yield f"event {event.version} wakes another sleep"
-            asleep = None
-        elif event.type == pb.EVENT_TYPE_WAKE:
-            yield f"event {event.version} is WAKE, and nobody sleeps"
+        ended: list[int] = []
+        if event.type == pb.EVENT_TYPE_WAKE:
+            ended = [event.wake_event.sleep_version]
+            if ended[0] not in asleep and ended[0] not in waits:
+                yield f"event {event.version} is WAKE, and nobody sleeps"
+            waits.discard(ended[0])
+        elif event.type == pb.EVENT_TYPE_DROP:
+            for version in event.drop_event.dropped_versions:
+                asleep.pop(version, None)
+        elif event.type == pb.EVENT_TYPE_RESTART:
+            asleep = {v: e for v, e in asleep.items() if _is_quiet(e)}
+        if event.type in _STEPS:
+            ended = [version for version, each in asleep.items() if _is_quiet(each)]
+        for version in ended:
+            sleep = asleep.pop(version, None)
+            if sleep and _ns(event) < sleep.sleep_event.wake_time.ToNanoseconds():
+                yield f"event {event.version} ends the sleep {version} too early"
         if event.type == pb.EVENT_TYPE_SLEEP:
-            asleep = event
+            asleep[event.version] = event
+        elif event.type == pb.EVENT_TYPE_WAIT:
+            waits.add(event.version)
 
 
 def what_was_seen_is_lost(history: History) -> Iterator[str]:
@@ -257,8 +391,11 @@ RULES = (
     goes_on_after_finish,
     time_goes_back,
     calls_have_not_one_result,
+    calls_time_out_early,
     deliveries_count_twice,
     signals_go_astray,
+    named_signals_go_astray,
+    cancelled_for_no_reason,
     sleeps_end_early,
     what_was_seen_is_lost,
     reads_are_no_prefixes,
@@ -305,6 +442,16 @@ def _detail(event: Event) -> Any:
 
 def _call_version(event: Event) -> int:
     return int(_detail(event).call_version)
+
+
+def _is_quiet(sleep: Event) -> bool:
+    return not sleep.sleep_event.explicit_wake
+
+
+def _expire_ns(wait: Event) -> int:
+    if not wait.wait_event.HasField("expire_time"):
+        return _NEVER_NS
+    return wait.wait_event.expire_time.ToNanoseconds()
 
 
 def _content(event: Event) -> tuple[Any, Any]:

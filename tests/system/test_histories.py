@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from starflow.v1 import event_pb2 as pb
+from starflow.v1.failure_pb2 import Failure
 from starflow.v1.payload_pb2 import Payload
 from tests.system import histories
 from tests.system.histories import Execution, History, Outage, Read
@@ -88,12 +90,71 @@ def good_history() -> History:
     )
 
 
-def test_a_good_history_is_not_found_fault_with():
-    assert histories.violations(good_history()) == []
+def timed(message: pb.CallEvent | pb.WaitEvent, expire_ms: int) -> Any:
+    message.expire_time.FromNanoseconds(expire_ms * MS)
+    return message
 
 
-def test_a_run_that_still_goes_on_is_not_found_fault_with():
-    whole = good_history()
+def signal(name: str, json: str, request_id: str = "") -> pb.SignalEvent:
+    return pb.SignalEvent(name=name, output=payload(json), request_id=request_id)
+
+
+def two_segments() -> History:
+    """Signals by name, a timer, calls given up, a restart, and a run that is asked."""
+    late = Failure(code="STARFLOW_TIMEOUT")
+    call = pb.CallEvent
+    done = pb.ReturnEvent
+    log = [
+        event(1, 10, start_event=pb.StartEvent(script_hash="x")),
+        event(2, 10, wait_event=pb.WaitEvent(name="go")),
+        event(3, 20, signal_event=signal("go", "1", "a")),
+        event(4, 20, wait_event=timed(pb.WaitEvent(name="go"), 30)),
+        event(5, 30, wake_event=pb.WakeEvent(sleep_version=4)),
+        event(6, 30, call_event=timed(call(function="a.b", signal_id="6-a"), 40)),
+        event(7, 30, call_event=call(function="a.c", signal_id="7-a")),
+        event(8, 30, sleep_event=timer(90)),
+        event(9, 40, return_event=done(call_version=6, failure=late)),
+        event(10, 40, drop_event=pb.DropEvent(dropped_versions=[7, 8])),
+        event(11, 45, signal_event=signal("go", "2", "b")),
+        event(12, 45, signal_event=signal("go", "3")),
+        event(13, 50, restart_event=pb.RestartEvent(input=payload("1"))),
+        event(14, 50, start_event=pb.StartEvent(script_hash="x")),
+        event(15, 50, signal_event=signal("go", "2", "b")),
+        event(16, 50, signal_event=signal("go", "3")),
+        event(17, 60, wait_event=pb.WaitEvent(name="go")),
+        event(18, 60, wait_event=pb.WaitEvent(name="go")),
+        event(19, 60, wait_event=pb.WaitEvent(name="go")),
+        event(20, 70, cancel_event=pb.CancelEvent(reason="enough")),
+        event(21, 70, drop_event=pb.DropEvent(dropped_versions=[19])),
+        event(22, 70, call_event=call(function="a.d", signal_id="22-a")),
+        event(
+            23,
+            80,
+            return_event=done(call_version=22, delivery="1", output=payload("1")),
+        ),
+        event(
+            24,
+            80,
+            finish_event=pb.FinishEvent(failure=Failure(code="STARFLOW_CANCELLED")),
+        ),
+    ]
+    return History("r", log, executions=[Execution(75 * MS, "r", 22)])
+
+
+def timer(wake_ms: int) -> pb.SleepEvent:
+    made = sleep(wake_ms)
+    made.explicit_wake = True
+    return made
+
+
+@pytest.mark.parametrize("make", [good_history, two_segments])
+def test_a_good_history_is_not_found_fault_with(make):
+    assert histories.violations(make()) == []
+
+
+@pytest.mark.parametrize("make", [good_history, two_segments])
+def test_a_run_that_still_goes_on_is_not_found_fault_with(make):
+    whole = make()
     for length in range(1, len(whole.log)):
         log = whole.log[:length]
         executions = [e for e in whole.executions if e.call_version <= length]
@@ -290,16 +351,78 @@ PLANTED: dict[Rule, dict[str, Break]] = {
 }
 
 
+def set_name(each: pb.Event) -> None:
+    each.signal_event.name = "stop"
+
+
+def set_content(each: pb.Event) -> None:
+    each.signal_event.output.json = "4"
+
+
+def set_request(each: pb.Event) -> None:
+    each.signal_event.request_id = "a"
+
+
+def set_dropped(*versions: int) -> Callable[[pb.Event], None]:
+    def change(each: pb.Event) -> None:
+        each.drop_event.dropped_versions[:] = versions
+
+    return change
+
+
+CANCEL = pb.CancelEvent(reason="again")
+
+# Of what only scripts with branches, signals by name and restarts leave.
+PLANTED_IN_TWO_SEGMENTS: dict[Rule, dict[str, Break]] = {
+    histories.start_is_not_alone: {
+        "no START after RESTART": renumbered_without(14),
+    },
+    histories.calls_have_not_one_result: {
+        "a RETURN of a call that was given up": inserted(
+            11, 40, return_event=pb.ReturnEvent(call_version=7)
+        ),
+        "a call given up that has ended": changed(10, set_dropped(6)),
+        "a RETURN of a call before the restart": inserted(
+            17, 50, return_event=pb.ReturnEvent(call_version=7)
+        ),
+    },
+    histories.calls_time_out_early: {
+        "a call ends too early": changed(9, set_time(39)),
+    },
+    histories.named_signals_go_astray: {
+        "a request twice": changed(11, set_request),
+        "an unread signal is lost": renumbered_without(16),
+        "an unread signal is changed": changed(15, set_content),
+        "an unread signal has another name": changed(16, set_name),
+        "a wait ends too early": changed(5, set_time(29)),
+    },
+    histories.cancelled_for_no_reason: {
+        "two CANCEL": inserted(22, 70, cancel_event=CANCEL),
+        "RESTART after CANCEL": inserted(5, 20, cancel_event=CANCEL),
+        "nobody asked": renumbered_without(20),
+    },
+    histories.sleeps_end_early: {
+        "a timer ends too early": inserted(
+            9, 35, wake_event=pb.WakeEvent(sleep_version=8)
+        ),
+    },
+}
+
+
 @pytest.mark.parametrize(
-    ("rule", "plant"),
+    ("make", "rule", "plant"),
     [
-        pytest.param(rule, plant, id=name)
-        for rule, plants in PLANTED.items()
+        pytest.param(make, rule, plant, id=name)
+        for make, planted in (
+            (good_history, PLANTED),
+            (two_segments, PLANTED_IN_TWO_SEGMENTS),
+        )
+        for rule, plants in planted.items()
         for name, plant in plants.items()
     ],
 )
-def test_a_planted_violation_is_found_by_its_rule(rule, plant):
-    history = good_history()
+def test_a_planted_violation_is_found_by_its_rule(make, rule, plant):
+    history = make()
     plant(history)
 
     found = list(rule(history))
@@ -308,7 +431,7 @@ def test_a_planted_violation_is_found_by_its_rule(rule, plant):
 
 
 def test_every_rule_has_a_violation_planted_for_it():
-    assert set(PLANTED) == set(histories.RULES)
+    assert {*PLANTED, *PLANTED_IN_TWO_SEGMENTS} == set(histories.RULES)
 
 
 def test_an_attempt_after_a_failure_is_no_repetition():
