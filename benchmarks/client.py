@@ -26,6 +26,8 @@ R = TypeVar("R")
 # Longer than any run takes that is not lost.
 _PATIENCE_S = 60.0
 _WAIT_S = 20.0
+# How many compute in the parts of the workload of that name.
+HOGS = (1, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,24 @@ async def w5(load: Load) -> Values:
     return {**values, "alone p50": percentile(alone, 50) * 1e3}
 
 
-LOADS = {"w1": w1, "w2": w2, "w3": w3, "w4": w4, "w5": w5}
+async def hog(load: Load) -> Values:
+    """One-step runs, one at a time, while others compute and never wait."""
+    alone = await w2(load)
+    values = {f"alone {name}": value for name, value in alone.items()}
+    hogs = 0
+    for wanted in HOGS:
+        for script in scripts.HOGS[hogs:wanted]:
+            await load.client.start(script)
+        hogs = wanted
+        disturbed = await w2(load)
+        values |= {f"{hogs} hogs: {name}": value for name, value in disturbed.items()}
+        for name in ("run p50", "run p99"):
+            ratio = disturbed[name] / alone[name]
+            values[f"{hogs} hogs: {name} over alone"] = ratio
+    return values
+
+
+LOADS = {"w1": w1, "w2": w2, "w3": w3, "w4": w4, "w5": w5, "hog": hog}
 
 
 async def main(settings: Settings) -> None:

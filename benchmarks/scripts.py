@@ -47,6 +47,24 @@ def main(ctx, input):
     return bench.park(ctx)
 """
 
+# They compute for as long as they may, each in another way.
+HOGS = tuple(
+    f"""
+load("json", "json")
+
+def main(ctx, input):
+    numbers = [(i * 7919) % 10007 for i in range(10000)]
+    for i in range(1 << 40):
+        {hog}
+"""
+    for hog in (
+        "i % 7",
+        "sorted(numbers)",
+        "{'%d' % i: [i]}",
+        "json.decode(json.encode(numbers[:1000]))",
+    )
+)
+
 # Valid once the worker is known.
 ALL_FUNCTIONS = """
 def main(ctx, input):

@@ -1,4 +1,4 @@
-"""The five workloads, each on a server, a worker and a client of its own."""
+"""The workloads, each on a server, a worker and a client of its own."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import scripts
+from benchmarks.client import HOGS
 from benchmarks.figures import Figure, Report
 from benchmarks.machine import durable_append_ms
 from tests.support.processes import EndedError, Process, Server, Stage
@@ -22,6 +23,12 @@ _DOWN_S = 0.5
 # The part of W4's steps after which it is killed.
 _KILLED_AFTER = 0.3
 _IDLE_EVICT_S = 2.0
+# So that who computes goes on until the measurement is over.
+_NO_BOUNDS = (
+    "--max-steps=1000000000000",
+    "--max-cpu-time=100000s",
+    "--max-allocated-bytes=1000GiB",
+)
 # What a client may take beyond the time it was asked to measure for.
 _PATIENCE_S = 180.0
 
@@ -58,7 +65,13 @@ class Bench:
             store = f"{options.store}:"
         idle_evict = f"{settings.get('idle_evict_s', 10.0)}s"
         self.server = stage.add(
-            Server(stage.place, "--idle-evict", idle_evict, store=store)
+            Server(
+                stage.place,
+                "--idle-evict",
+                idle_evict,
+                *settings.get("server_flags", ()),
+                store=store,
+            )
         )
         self.worker: Process
         self._journal = stage.place / "journal"
@@ -85,7 +98,7 @@ class Bench:
     def start_client(self, workload: str) -> Process:
         """Start the client, which begins at once."""
         settings = {
-            **self._settings,
+            **{k: v for k, v in self._settings.items() if k != "server_flags"},
             "workload": workload,
             "address": self.server.address,
             "server_pid": self.server.pid,
@@ -171,6 +184,8 @@ class Workload:
             settings["plain"] = options.plain
         if self.name == "w3":
             settings["idle_evict_s"] = _IDLE_EVICT_S
+        if self.name == "hog":
+            settings["server_flags"] = _NO_BOUNDS
         return settings
 
 
@@ -308,5 +323,25 @@ WORKLOADS = (
         ),
         play_undisturbed,
         in_flight=5,
+    ),
+    Workload(
+        "hog",
+        "one-step runs, one at a time, while others compute without end",
+        (
+            Figure("alone run p50", "ms"),
+            Figure("alone run p99", "ms"),
+            *(
+                Figure(f"{hogs} hogs: {name}", unit, budget)
+                for hogs in HOGS
+                for name, unit, budget in (
+                    ("run p50", "ms", None),
+                    ("run p99", "ms", None),
+                    ("run p50 over alone", "", None),
+                    ("run p99 over alone", "", 2),
+                )
+            ),
+        ),
+        play_undisturbed,
+        runs=500,
     ),
 )

@@ -5,12 +5,12 @@ from tests.hostile.program import Kind
 loops = Kind("loops")
 _DEEP = "\n".join(f"{' ' * d}for x{d} in range(100000):" for d in range(8))
 
-loops.body("range", "max_steps", "for i in range(1 << 40): pass")
-loops.body("downwards", "max_steps", "for i in range(1 << 40, 0, -1): pass")
-loops.body("nested", "max_steps", f"{_DEEP}\n        pass")
+loops.body("range", "spent", "for i in range(1 << 40): pass")
+loops.body("downwards", "spent", "for i in range(1 << 40, 0, -1): pass")
+loops.body("nested", "spent", f"{_DEEP}\n        pass")
 loops.body(
     "late_break",
-    "max_steps",
+    "spent",
     """
     for i in range(1 << 40):
         for j in range(1 << 40):
@@ -19,7 +19,7 @@ loops.body(
 )
 loops.body(
     "continues",
-    "max_steps",
+    "spent",
     """
     for i in range(1 << 40):
         if i: continue
@@ -27,7 +27,7 @@ loops.body(
 )
 loops.body(
     "over_a_list",
-    "max_steps",
+    "spent",
     """
     x = list(range(1000))
     for i in range(1 << 40):
@@ -36,7 +36,7 @@ loops.body(
 )
 loops.body(
     "over_a_tuple",
-    "max_steps",
+    "spent",
     """
     x = tuple(range(1000))
     for i in range(1 << 40):
@@ -45,7 +45,7 @@ loops.body(
 )
 loops.body(
     "over_a_dict",
-    "max_steps",
+    "spent",
     """
     x = {i: i for i in range(1000)}
     for i in range(1 << 40):
@@ -54,7 +54,7 @@ loops.body(
 )
 loops.body(
     "first_of_a_dict",
-    "max_steps",
+    "spent",
     """
     x = {i: i for i in range(100000)}
     for i in range(1 << 40):
@@ -81,17 +81,17 @@ loops.body(
 )
 loops.body(
     "comprehension",
-    "max_steps",
+    "spent",
     "[0 for a in range(1 << 20) for b in range(1 << 20) if False]",
 )
 loops.body(
     "dict_comprehension",
-    "max_steps",
+    "spent",
     "{0: 0 for a in range(1 << 20) for b in range(1 << 20)}",
 )
 loops.body(
     "comprehension_in_condition",
-    "max_steps",
+    "spent",
     "[0 for a in range(1 << 20) if [0 for b in range(1 << 20) if False]]",
 )
 loops.body(
@@ -104,7 +104,7 @@ loops.body(
 )
 loops.body(
     "call",
-    "max_steps",
+    "spent",
     """
     def f(): return None
     for i in range(1 << 40): f()
@@ -112,7 +112,7 @@ loops.body(
 )
 loops.body(
     "lambda",
-    "max_steps",
+    "spent",
     """
     f = lambda: None
     for i in range(1 << 40): f()
@@ -146,7 +146,7 @@ loops.body(
 )
 loops.top(
     "tree_of_calls",
-    "max_steps",
+    "spent",
     "def f0(): pass\n"
     + "".join(f"def f{i}():\n" + f"    f{i - 1}()\n" * 8 for i in range(1, 12))
     + "def main(ctx, input): f11()",
@@ -172,7 +172,7 @@ loops.body(
 )
 loops.body(
     "key_of_sorted",
-    "max_steps",
+    "spent",
     """
     x = list(range(50000))
     for i in range(1 << 20): sorted(x, key=lambda v: -v)
@@ -180,7 +180,7 @@ loops.body(
 )
 loops.body(
     "key_of_max",
-    "max_steps",
+    "spent",
     """
     x = list(range(50000))
     for i in range(1 << 20): max(x, key=lambda v: -v)
@@ -188,7 +188,7 @@ loops.body(
 )
 loops.body(
     "key_that_loops",
-    "max_steps",
+    "spent",
     """
     def slow(v):
         for i in range(1 << 40): pass
@@ -196,11 +196,11 @@ loops.body(
 """,
 )
 loops.body(
-    "all_of_range", "max_steps", "for i in range(1 << 40): all(range(1, 100000))"
+    "all_of_range", "spent", "for i in range(1 << 40): all(range(1, 100000))"
 )
 loops.body(
     "any_of_zeros",
-    "max_steps",
+    "spent",
     """
     x = [0] * 100000
     for i in range(1 << 40): any(x)
@@ -208,7 +208,7 @@ loops.body(
 )
 loops.body(
     "sum_of_steps",
-    "max_steps",
+    "spent",
     """
     n = 0
     for i in range(1 << 40): n += i
@@ -216,7 +216,7 @@ loops.body(
 )
 loops.body(
     "floats",
-    "max_steps",
+    "spent",
     """
     n = 0.5
     for i in range(1 << 40): n = n * 1.0000001 + 0.1
@@ -224,7 +224,7 @@ loops.body(
 )
 loops.body(
     "booleans",
-    "max_steps",
+    "spent",
     """
     n = True
     for i in range(1 << 40): n = not n or n and i or n
@@ -232,7 +232,7 @@ loops.body(
 )
 loops.body(
     "comparisons",
-    "max_steps",
+    "spent",
     "for i in range(1 << 40): i < 3 and i > 4 or i == 5 or i != 6 or i >= 7",
 )
 loops.body(
@@ -245,30 +245,30 @@ loops.body(
 )
 loops.body(
     "swaps",
-    "max_steps",
+    "spent",
     """
     x = [1, 2]
     for i in range(1 << 40): x[0], x[1] = x[1], x[0]
 """,
 )
-loops.body("has_attribute", "max_steps", 'for i in range(1 << 30): hasattr("", "x")')
+loops.body("has_attribute", "spent", 'for i in range(1 << 30): hasattr("", "x")')
 loops.body(
-    "missing_attribute", "max_steps", 'for i in range(1 << 30): getattr("", "x", None)'
+    "missing_attribute", "spent", 'for i in range(1 << 30): getattr("", "x", None)'
 )
 loops.body(
     "missing_key",
-    "max_steps",
+    "spent",
     """
     d = {}
     for i in range(1 << 30): d.get("x" * 100, None)
 """,
 )
 loops.body("dir", "spent", "for i in range(1 << 30): dir([])")
-loops.body("type", "max_steps", "for i in range(1 << 30): type(i) == type(input)")
-loops.body("conditional", "max_steps", "for i in range(1 << 40): 1 if i else 2")
+loops.body("type", "spent", "for i in range(1 << 30): type(i) == type(input)")
+loops.body("conditional", "spent", "for i in range(1 << 40): 1 if i else 2")
 loops.body(
     "wide_body",
-    "max_steps",
+    "spent",
     "for i in range(1 << 40):\n" + "    i = i + 1 - 1\n" * 2_000,
 )
 loops.body(
