@@ -16,7 +16,7 @@ import pytest
 
 from starflow_backends.redis import RedisStore
 from tests.support.processes import Server, until
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, free_port
 from tests.system.histories import Outage
 from tests.system.scene import Scene, open_scene
 from tests.system.test_kills import SCRIPTS, STEP_MS, STEPS, assert_right
@@ -73,9 +73,7 @@ async def play(scene: Scene, n: int) -> object:
     return result.result()
 
 
-async def harm(
-    scene: Scene, redis: RedisServer, victim: str, chance: Random
-) -> None:
+async def harm(scene: Scene, redis: RedisServer, victim: str, chance: Random) -> None:
     """Kill the victim at some moments between the first step and the last."""
     entries = RUNS * STEPS * 2
     for moment in sorted(chance.sample(range(entries // 50, entries * 9 // 10), KILLS)):
@@ -160,11 +158,11 @@ async def test_a_weaker_redis_is_used_only_if_that_is_said(tmp_path, redis):
         tmp_path, "--durability", "process", store=store_in(redis)
     ) as scene:
         assert "store.weak_durability" in scene.server.output
-        assert (await scene.client.server_info()).durability == "process"
+        assert (await scene.client.server_info()).durability == "PROCESS"
 
 
 async def test_no_password_is_told(tmp_path, redis):
-    server = Server(tmp_path, store=f"redis://:s3cret@127.0.0.1:{redis_free_port()}")
+    server = Server(tmp_path, store=f"redis://:s3cret@127.0.0.1:{free_port()}")
 
     refusal = await server.refuse_to_start()
 
