@@ -40,6 +40,11 @@ system: $(STAMP)  ## run only the tests that start and kill real processes
 sim: $(STAMP)  ## replay generated workflows after every event; SEEDS=10000 for more
 	@STARFLOW_SEEDS=$(or $(SEEDS),2000) $(PY) -m pytest -q tests/engine/test_generated.py
 
+# What it finds is kept in tests/fuzz/seeds, and tested from then on.
+.PHONY: fuzz
+fuzz: $(STAMP)  ## judge programs made by chance; MINUTES=60 JOBS=2 for more
+	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),1) --jobs $(or $(JOBS),1)
+
 .PHONY: lint
 lint: $(STAMP)  ## check style, types, protos and generated code; change nothing
 	$(PY) -m ruff check .

@@ -1,0 +1,120 @@
+"""
+Programs by chance, a few seconds of them; `make fuzz` goes on for as long as you like.
+
+A failing seed is in the assertion: `STARFLOW_SEEDS=77-77` judges it alone.
+"""
+
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from starflow_service.starlark import Meter, Program
+from tests.fuzz import kinds
+from tests.fuzz.kinds import KINDS
+from tests.fuzz.shrinking import shrink
+from tests.fuzz.verdict import judge
+
+ROOT = Path(__file__).parents[2]
+PATHS = os.pathsep.join(
+    str(ROOT / room) for room in ("service", "backends", "sdk/python", ".")
+)
+BLOCKS = 5
+PROGRAMS = {"grammar": 1_000, "mutation": 3_000, "common": 1_000}
+
+
+def seeds(kind: str, block: int) -> range:
+    given = os.environ.get("STARFLOW_SEEDS")
+    if given is None:
+        return range(block, PROGRAMS[kind], BLOCKS)
+    first, dash, last = given.partition("-")
+    until = int(last) + 1 if dash else int(first)
+    return range((int(first) if dash else 0) + block, until, BLOCKS)
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_program_ends_as_none_may(kind, block):
+    for seed in seeds(kind, block):
+        verdict = KINDS[kind].judge(KINDS[kind].make(seed))
+        assert not verdict.problem, f"{kind} {seed}: {verdict}"
+
+
+def test_what_was_found_once_is_mended():
+    assert kinds.kept()
+    for path in kinds.kept():
+        source = path.read_bytes().decode(errors="surrogatepass")
+        assert not kinds.kind_of(path).judge(source).problem, path
+
+
+def test_a_seed_is_a_program_everywhere():
+    """In other processes too, whatever their hashes are."""
+    made = "[kind.make(7) for kind in KINDS.values()]"
+    text = f"from tests.fuzz.kinds import KINDS; print({made})"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", text],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": PATHS},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for hashes in ("0", "1")
+    }
+    assert len(said) == 1
+
+
+def test_nothing_is_left_of_a_program():
+    """Neither its meter nor its code, however it ended."""
+    for seed in range(100):
+        judge(KINDS["grammar"].make(seed))
+        judge(KINDS["mutation"].make(seed))
+    gc.collect()
+    left = [x for x in gc.get_objects() if isinstance(x, Meter | Program)]
+    assert left == []
+
+
+# The tools themselves: a fuzzer that cannot find anything finds nothing.
+
+
+def test_a_word_of_python_is_found_unless_the_program_says_it():
+    assert not judge("def main(ctx, input): fail('ValueError')").problem
+    verdict = judge("def main(ctx, input): fail('Value' + 'Error')")
+    assert verdict.problem == "a failure says ValueError"
+
+
+def test_a_difference_is_found_and_made_small():
+    program = "def main(seen):\n    x = 1\n    seen.append(x)\n    {}\n    y = 2\n"
+    kind = KINDS["common"]
+
+    assert not kind.judge(program.format("seen.append({1: 2})")).problem
+    # Python counts booleans as numbers.
+    different = program.format("seen.append({1: 2, True: 3})")
+    assert kind.judge(different).problem == "another value"
+    small = "def main(seen):\n    seen.append({1: 2, True: 3})\n"
+    assert kind.shrunk(different, "another value") == small
+    # And what fails in one of them only.
+    verdict = kind.judge("def main(seen):\n    seen.append(True + 1)\n")
+    assert verdict.problem == "failed here, returned in Python"
+
+
+def test_tokens_are_left_out_too():
+    shows = "def main(ctx, input):\n    x = [1, (2, 3), fail('a')]\n"
+
+    assert shrink(shows, lambda text: "fail(" in text) == "fail("
+
+
+def test_the_long_run_counts_what_it_judges():
+    command = [sys.executable, "-m", "tests.fuzz", "--minutes", "0.05"]
+    environment = {**os.environ, "PYTHONPATH": PATHS}
+
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    counts = {line.split()[1] for line in ended.stdout.splitlines() if "  " in line}
+    assert {"grammar:", "mutation:", "common:"} <= counts
