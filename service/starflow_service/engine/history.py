@@ -29,7 +29,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 from starflow_service.engine.errors import (
     AnsweredError,
@@ -66,9 +66,6 @@ UNREAD_SIGNALS_MAX = 1_000
 UNREAD_BYTES_MAX = 16 * 1024 * 1024
 # Request ids of signals that are remembered, to know repeated ones by.
 REQUEST_IDS_MAX = 10_000
-
-# Signals by name and request id: the version and a digest of each.
-Requests: TypeAlias = dict[tuple[str, str], tuple[int, bytes]]
 
 
 @dataclass(slots=True)
@@ -180,7 +177,7 @@ class History:
         # Versions of the open WAITs of each name, oldest first.
         self._waiting: dict[str, dict[int, None]] = {}
         # Versions and digests of signals by name and request id.
-        self._known_requests: Requests = {}
+        self._known_requests: dict[tuple[str, str], tuple[int, bytes]] = {}
 
     def apply(self, event: Event) -> None:
         """
@@ -255,15 +252,6 @@ class History:
     def knows_request(self, name: str, request_id: str) -> bool:
         """Whether a signal *name* with this request id came before."""
         return (name, request_id) in self._known_requests
-
-    @property
-    def known_requests(self) -> Requests:
-        """The signals that would be known again."""
-        return self._known_requests
-
-    def recall_requests(self, earlier: Requests) -> None:
-        """Know those again that came before the log of this history begins."""
-        self._known_requests.update(earlier)
 
     def judge_named(
         self, name: str, request_id: str, result: Result, *, only_if_waiting: bool

@@ -64,9 +64,11 @@ class LiveRun:
     segments: Segments = NO_RESTARTS
     # When the first START was recorded; 0: not known yet.
     create_ns: int = 0
-    # How many lines the script has printed in the present segment, and those of them
-    # that are to be logged once what came with them is stored.
+    # How many lines the script has printed in the segment after the version
+    # `lines_base`, and those of them that are to be logged once what came with them is
+    # stored.
     lines: int = 0
+    lines_base: int = 0
     prints: list[Print] = field(default_factory=list)
     # When calls have taken too long, with the version of their CALL, as a heap.  Calls
     # that have ended are in it until they come up.
@@ -181,7 +183,11 @@ class LiveRun:
 
     def take_prints(self, machine: Machine) -> None:
         """Take the lines that the script has printed."""
-        self.lines = machine.lines
+        base = self.history.base
+        if base != self.lines_base:
+            self.lines, self.lines_base = 0, base
+        # A replay that ends too early has not printed all of them again.
+        self.lines = max(self.lines, machine.lines)
         self.prints += machine.take_prints()
 
     def settled_phase(self) -> Phase:

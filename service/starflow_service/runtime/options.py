@@ -27,6 +27,10 @@ class Options:
     idle_evict_s: float = 10.0
     # How long a script computes at a time while others may want the loop.
     slice_s: float = 0.001
+    # After how long the run that holds the loop is named in the log.
+    held_s: float = 0.25
+    # How long a run that has but one strike left is not tried by a new server.
+    crash_grace_s: float = 10.0
     # Attempts of one call, lost ones included, whatever the policy says.
     attempts_max: int = 100
     # Waiting polls, and runs in memory with work to do, before new ones are refused.

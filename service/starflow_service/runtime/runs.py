@@ -49,7 +49,9 @@ from starflow_service.runtime.notes import Note, Pause
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.slices import Computing, Line
+from starflow_service.runtime.strikes import STRIKES_MAX, Strikes, script_name
 from starflow_service.runtime.types import PauseReason
+from starflow_service.runtime.watchdog import Watchdog
 from starflow_service.starlark.program import Program
 
 T = TypeVar("T")
@@ -75,6 +77,8 @@ class Runs:
         programs: Programs,
         clock: Clock,
         options: Options,
+        strikes: Strikes,
+        watchdog: Watchdog,
         *,
         on_stored: Callable[[Stored], None],
         on_lost: Callable[[str], None],
@@ -89,6 +93,8 @@ class Runs:
         self._on_stored = on_stored
         self._on_lost = on_lost
         self._line = Line(clock, options.slice_s)
+        self._strikes = strikes
+        self._watchdog = watchdog
         self._runs: OrderedDict[str, LiveRun] = OrderedDict()
         self._rounds: set[asyncio.Task[None]] = set()
         self._append_ids = itertools.count(1)
@@ -274,6 +280,9 @@ class Runs:
     async def _play(self, run: LiveRun, inputs: list[Input]) -> None:
         if run.is_new:
             run.is_new = False
+            if self._strikes.count(script_name(run.script), 0) >= STRIKES_MAX:
+                run.pause = pauses.crash_loop(STRIKES_MAX)
+                self._kill(run)
             await self._turn(run)
         for one in inputs:
             if one.is_applied:
@@ -317,24 +326,22 @@ class Runs:
         if history.base != run.segments.present:
             run.segments = run.segments.after(events)
         run.create_ns = run.create_ns or events[0].time_ns
+        run.lines_base = history.base
         run.ledger = Ledger(history, self._clock)
         run.find_expiries()
         if with_machine and history.finish is None:
-            segment = events[history.base - base :]
-            await self._revive(run, segment, history.start.script_hash)
+            await self._revive(run, events, history.start.script_hash)
 
     async def _revive(
-        self, run: LiveRun, segment: list[Event], script_hash: str
+        self, run: LiveRun, events: list[Event], script_hash: str
     ) -> None:
-        """Make the interpreter from the log's last segment, up to where it ends."""
+        """Make the interpreter from the log, up to where it ends."""
         program = await self._programs.load(script_hash)
-        history = History(run.segments.present)
-        history.recall_requests(run.history.known_requests)
-        ledger = Ledger(history, self._clock)
+        ledger = Ledger(History(events[0].version - 1), self._clock)
         machine = Machine(program, ledger, self._options.limits)
         # Without a note, whatever a script that stood still has printed was logged.
         is_known = run.lines or run.phase is Phase.RUNNABLE
-        machine.load(segment, printed=run.lines if is_known else None)
+        machine.load(events, printed=run.lines if is_known else None)
         complete, run.ledger, run.machine = run.ledger, ledger, machine
         await self._turn(run)
         if run.machine is None and run.history.version < run.version:
@@ -366,7 +373,7 @@ class Runs:
             return
         slices, computing = 0, Computing(self._line)
         before = self._clock.cpu_ns()
-        while (turn := machine.turn()) is Turn.SLICED:
+        while (turn := self._slice(run, machine)) is Turn.SLICED:
             slices += 1
             slice_ns = self._clock.cpu_ns() - before
             if self._is_closed:
@@ -387,6 +394,16 @@ class Runs:
             run.machine = None
         elif turn is Turn.PARKED:
             self._park(run, machine)
+
+    def _slice(self, run: LiveRun, machine: Machine) -> Turn:
+        """Turn the script once, watched."""
+        # A run that is not stored yet is known by its script.
+        name = run.key if run.version else script_name(run.script)
+        self._watchdog.enter(run.key, name, run.version)
+        try:
+            return machine.turn()
+        finally:
+            self._watchdog.leave()
 
     def _park(self, run: LiveRun, machine: Machine) -> None:
         run.pause = pauses.pause_of(machine.abort)
