@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("benchmarks", description=workloads.__doc__)
     add = made.add_argument
     add("names", nargs="*", metavar="WORKLOAD", help=f"all, or some of {' '.join(ALL)}")
-    add("--store", default=defaults.store, choices=("sqlite", "memory"))
+    add("--store", default=defaults.store, choices=("sqlite", "redis", "memory"))
     add("--seconds", type=float, default=defaults.seconds, help="measured, W1 and W5")
     add("--warm-up", type=float, default=defaults.warm_up_seconds, help="before that")
     add("--in-flight", type=int, default=0, help="runs at a time; 0: the workload's")

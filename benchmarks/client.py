@@ -38,6 +38,8 @@ class Settings:
     address: str
     server_pid: int = 0
     worker_pid: int = 0
+    # 0: the store is in the server.
+    redis_pid: int = 0
     seconds: float = 0.0
     warm_up_seconds: float = 0.0
     in_flight: int = 1
@@ -55,6 +57,7 @@ class Load:
         pids = {
             "server": settings.server_pid,
             "worker": settings.worker_pid,
+            "redis": settings.redis_pid,
             "client": os.getpid(),
         }
         self.processes = Processes({name: pid for name, pid in pids.items() if pid})
@@ -125,7 +128,7 @@ class Window:
             "run p99": percentile(self._seconds, 99) * 1e3,
             "other cores busy": work.other_cores_busy,
         }
-        for name in ("server", "worker", "client"):
+        for name in work.end.cpu_s:
             values[f"CPU per step, {name}"] = work.cpu_s(name) / steps * 1e6
         return values
 

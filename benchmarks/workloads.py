@@ -5,7 +5,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from benchmarks.client import HOGS
 from benchmarks.figures import Figure, Report
 from benchmarks.machine import durable_append_ms
 from tests.support.processes import EndedError, Process, Server, Stage
+from tests.support.redis_server import RedisServer
 
 Values = dict[str, float]
 
@@ -55,13 +56,21 @@ class Bench:
     """A running server and worker, for one client."""
 
     def __init__(
-        self, stage: Stage, options: Options, settings: Mapping[str, Any]
+        self,
+        stage: Stage,
+        options: Options,
+        settings: Mapping[str, Any],
+        redis: RedisServer | None,
     ) -> None:
         self._stage = stage
+        self._redis = redis
         self._options = options
         self._settings = settings
         store = f"sqlite:{stage.place / 'starflow.db'}"
-        if options.store != "sqlite":
+        if redis is not None:
+            # W4 waits for the lease of a server that was killed.
+            store = f"{redis.url}?lease_ms=1000"
+        elif options.store != "sqlite":
             store = f"{options.store}:"
         idle_evict = f"{settings.get('idle_evict_s', 10.0)}s"
         self.server = stage.add(
@@ -103,6 +112,7 @@ class Bench:
             "address": self.server.address,
             "server_pid": self.server.pid,
             "worker_pid": self.worker.pid,
+            "redis_pid": self._redis.pid if self._redis else 0,
         }
         arguments = json.dumps(settings)
         place = self._stage.place
@@ -130,6 +140,20 @@ class Bench:
         return self._journal.read_text().splitlines()
 
 
+@contextlib.contextmanager
+def redis_in(place: Path, store: str) -> Iterator[RedisServer | None]:
+    """Provide a Redis, set as for production, if it is the store."""
+    if store != "redis":
+        yield None
+        return
+    redis = RedisServer(place)
+    redis.start()
+    try:
+        yield redis
+    finally:
+        redis.end()
+
+
 @contextlib.asynccontextmanager
 async def open_bench(
     options: Options, settings: Mapping[str, Any]
@@ -140,8 +164,9 @@ async def open_bench(
             prefix="starflow-bench-", dir=options.directory
         ) as place,
         Stage(Path(place)) as stage,
+        redis_in(Path(place), options.store) as redis,
     ):
-        bench = Bench(stage, options, settings)
+        bench = Bench(stage, options, settings, redis)
         await bench.start()
         yield bench
 
@@ -241,6 +266,7 @@ async def play_killed(bench: Bench, victim: str, runs: int) -> Values:
 _PER_STEP = (
     Figure("CPU per step, server", "us"),
     Figure("CPU per step, worker", "us"),
+    Figure("CPU per step, redis", "us"),
     Figure("CPU per step, client", "us"),
 )
 _OTHERS = Figure("other cores busy", "")
