@@ -48,7 +48,7 @@ float: {float} + {float} ; {float} - {float} ; {float} * {float} ; {int} / {smal
 str: {str} + {str} ; {str} * {small} ; {str}[{small}] ; {str}[{small}:{small}] ;
     {str}[::-1] ; {str}[{small}:] ; {str}[:{small}] ; {str}[::{small}] ; str({int}) ;
     str({small} / 4) ; {str}.replace({str}, {str}) ; {str}.join({strs}) ;
-    {str}.strip() ; {str}.lstrip({str}) ; {str}.rstrip({str}) ; chr({small} + 70) ;
+    {str}.strip() ; {str}.lstrip("ax ") ; {str}.rstrip("by ") ; chr({small} + 70) ;
     "%d|%s|%x" % ({int}, {str}, {int}) ; "{{}}-{{}}".format({int}, {str}) ;
     "{{1}}{{0}}".format({str}, {int}) ; "%s%%" % {str} ; {strs}[{small}] ;
     "{{a}}".format(a={str}) ; {str}.partition({str})[{small}] ; type_of({any}) ;
