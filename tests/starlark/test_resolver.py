@@ -175,7 +175,7 @@ def test_a_path_that_looks_like_a_slip_is_warned_about() -> None:
 
 def test_no_more_than_twenty_slips_are_warned_about() -> None:
     source = "response = 1\ndef f():\n" + "".join(
-        f"  response{letter}.x\n" for letter in "abcdefghijklmnopqrstuvwxyz"
+        f"  response{letter}.x\n" for letter in "abcdefghijklmnopqrtuvwxyz"
     )
     assert len(resolved(source)[1].warnings) == 20
 

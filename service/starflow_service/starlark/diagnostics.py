@@ -31,6 +31,11 @@ class Diagnostic:
         object.__setattr__(self, "hint", _printable(self.hint))
 
 
+def warning(code: str, message: str, pos: Pos, hint: str = "") -> Diagnostic:
+    """Return a finding that does not keep the script from being run."""
+    return Diagnostic("warning", code, message, pos, hint)
+
+
 def _printable(text: str) -> str:
     if len(text) > _TEXT_MAX:
         text = f"{text[: _TEXT_MAX - 3]}..."

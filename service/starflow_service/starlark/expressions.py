@@ -73,6 +73,8 @@ _MEANT_BY: Final = {
     "&&": "and",
     "||": "or",
     "<>": "!=",
+    "===": "==",
+    "!==": "!=",
 }
 _PREFIX_PRECEDENCE: Final = {"not": 2, "+": 10, "-": 10, "~": 10}
 
@@ -251,10 +253,10 @@ class ExpressionParser(TokenStream):
         message = f"{first} does not associate with {op} (use parens)"
         hint = f"write: a {first} b and b {op} c"
         self.report(Diagnostic("error", "NOT_STARLARK", message, pos, hint))
-        middle = pending.operands[-1]
         pending.reduce(_COMPARISON)
         pending.stack.append(("and", pos, _PRECEDENCE["and"], False))
-        pending.operands.append(middle)
+        # In place of the operand in the middle: no node stands twice in a tree.
+        pending.operands.append(Literal_(pos, pos, ""))
         pending.stack.append((op, pos, _COMPARISON, False))
 
     # Operands
@@ -397,7 +399,9 @@ class ExpressionParser(TokenStream):
 
     def _entry(self, key: Expr, *, is_set: bool) -> DictEntry:
         if is_set:
-            return DictEntry(key.start, key.start, key, key)
+            return DictEntry(
+                key.start, key.start, key, Literal_(key.start, key.start, "")
+            )
         colon = self.expect(":")
         return DictEntry(key.start, colon.pos, key, self.test())
 

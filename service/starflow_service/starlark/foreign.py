@@ -73,10 +73,8 @@ _FOREIGN: Final[Mapping[str, tuple[str, str]]] = {
     "||": ("the operator ||", "write `or`"),
     "!": ("the operator !", "write `not x`"),
     "<>": ("the operator <>", "write !="),
-    "===": ("the operator ===", "write == or !="),
-    "++": ("the operator ++", "write x += 1"),
-    "--": ("the operator --", "write x -= 1"),
-    "chained comparison": ("chained comparison", "write: a < b and b < c"),
+    "===": ("the operator ===", "write =="),
+    "!==": ("the operator !==", "write !="),
     # Expressions
     "f-string": ("f-strings", 'write "... {}".format(x), or "... %s" % x'),
     "string prefix": ("this prefix of a string", "the prefixes are r, b and rb"),
@@ -101,7 +99,8 @@ _FOREIGN: Final[Mapping[str, tuple[str, str]]] = {
     "no else": ("a conditional without else", "write: a if condition else None"),
     # Layout
     "comment": ("this form of comment", "a comment begins with #"),
-    "brace": ("a block in braces", "write `if x:` and indent the lines of the block"),
+    "brace": ("a block in braces", "write : and indent the lines of the block"),
+    "=>": ("the arrow of a function", "write lambda x: ..."),
 }
 
 # What to do instead of importing a module of Python's.

@@ -6,15 +6,6 @@ from typing import Final
 from starflow_service.starlark.foreign import NO_EXCEPTIONS, module_hint, way_of
 from starflow_service.starlark.tokens import KEYWORDS, RESERVED, Token
 
-# Pairs of tokens that another language reads and Starlark does not.
-_PAIRS: Final = {
-    ("=", ">"): "write lambda x: ...",
-    ("==", "="): "write ==",
-    ("!=", "="): "write !=",
-    ("-", ">"): "Starlark has no annotations",
-    ("else", "if"): "write elif",
-}
-
 # What stands where an operand should.
 _NO_OPERAND: Final = {
     "//": "a comment begins with #",
@@ -22,12 +13,13 @@ _NO_OPERAND: Final = {
     "pass": "a lambda is one expression; for statements write a def",
     "=": "to compare write ==",
     "newline": "to go on in the next line put the expression in parentheses",
+    "for": "the value comes first: [x for x in y]",
 }
 
 # What stands where an operand has just ended.
 _NO_OPERATOR: Final = {
     "for": "write a list comprehension: [x for x in y]",
-    "{": "blocks have no braces: write : and indent the lines of the block",
+    "else": "write [a if condition else b for x in y], or [x for x in y if condition]",
 }
 
 # What cannot begin a statement.
@@ -120,17 +112,16 @@ def undefined_hint(name: str) -> str:
     """Return what to write instead of *name*, which Python knows and Starlark not."""
     if name in {"Exception", "BaseException"} or name.endswith(("Error", "Exception")):
         return NO_EXCEPTIONS
+    if name in {"NULL", "TRUE", "FALSE"}:
+        name = name.lower()
     return _UNDEFINED.get(name) or module_hint(name)
 
 
 def hint_for(tokens: Sequence[Token], at: int, want: str) -> str:
     """Return how to mend the token at *at* standing where *want* should, or ""."""
     before, token = tokens[max(0, at - 1)], tokens[at]
-    after = tokens[min(at + 1, len(tokens) - 1)]
     return (
         _reserved_hint(before, token)
-        or _PAIRS.get((before.kind, token.kind), "")
-        or _PAIRS.get((token.kind, after.kind), "")
         or _layout_hint(tokens, at, want)
         or _want_hint(before, token, want)
     )
@@ -162,6 +153,8 @@ def _layout_hint(tokens: Sequence[Token], at: int, want: str) -> str:
 def _want_hint(before: Token, token: Token, want: str) -> str:
     if want == "primary expression":
         return _NO_OPERAND.get(token.kind, "")
+    if token.kind == "newline" and want == "':'":
+        return "end this line with a colon"
     if token.kind == "=":
         is_word = before.kind in KEYWORDS
         return f"{before.kind} is a reserved word" if is_word else "to compare write =="

@@ -77,8 +77,10 @@ def _based_int(digits: str, base: int, message: str) -> int:
 
 def _old_octal(text: str) -> LiteralError:
     if set(text) <= set("01234567"):
+        octal = f"0o{text.lstrip('0')[:40]}"
         return LiteralError(
-            f"obsolete form of octal literal; use 0o{text.lstrip('0')[:40]}"
+            f"obsolete form of octal literal; use {octal}",
+            hint=f"write {octal}, or leave out the leading zeros",
         )
     return LiteralError("invalid int literal", hint="leave out the leading zeros")
 

@@ -37,7 +37,7 @@ from starflow_service.starlark.syntax import (
     Return,
     Stmt,
 )
-from starflow_service.starlark.tokens import Token, describe
+from starflow_service.starlark.tokens import RESERVED, Token, describe
 
 _AUGMENTED: Final = frozenset(
     ["+=", "-=", "*=", "/=", "//=", "%=", "&=", "|=", "^=", "<<=", ">>="]
@@ -71,6 +71,7 @@ _BEGINS_VALUE: Final = frozenset(
         *("bytes literal", "not", "lambda"),
     ]
 )
+_LOAD_FORM: Final = 'write load("module", "name", local="other")'
 _SIMPLE: Final[dict[str, type[Pass] | type[Break] | type[Continue]]] = {
     "pass": Pass,
     "break": Break,
@@ -129,8 +130,10 @@ def read(source: str, filename: str) -> Reading:
         shape = check_shape(file)
         if shape is not None:
             raise ScriptSyntaxError(filename, [shape])
-    findings.sort(key=lambda found: found.pos)
-    return Reading(file, findings, frozenset(parser.lost))
+    wrong = {found.pos.line for found in findings if found.severity == "error"}
+    told = [f for f in findings if f.severity == "error" or f.pos.line not in wrong]
+    told.sort(key=lambda found: found.pos)
+    return Reading(file, told, frozenset(parser.lost))
 
 
 class _Parser(ExpressionParser):
@@ -161,12 +164,8 @@ class _Parser(ExpressionParser):
 
     def _report_fault(self, finding: Diagnostic, start: Token) -> None:
         """Report what ended a statement, unless it only follows from another fault."""
-        for found in reversed(self.findings):
-            is_before = start.pos <= found.pos <= finding.pos
-            same_line = found.pos.line == finding.pos.line
-            if is_before and same_line and found.severity == "error":
-                return
-        self.report(finding)
+        if not self.is_told(start.pos, finding.pos):
+            self.report(finding)
 
     def _recover(self, start: Token, place: int, body: list[Stmt]) -> None:
         """Go on behind the line of a fault; parse the block that it should begin."""
@@ -224,6 +223,9 @@ class _Parser(ExpressionParser):
             word = str(self.token.value)
             if word not in _FOREIGN_WORDS or not self._is_foreign_here(word):
                 return False
+        elif self.following.kind == "=" and word in RESERVED:
+            hint = "choose another name"
+            raise self.fault(f"{word} is a reserved word", hint=hint)
         if word in _FOREIGN_BLOCKS:
             if word != "case" or not self._matches:
                 self.report_foreign(word, self.pos)
@@ -231,7 +233,8 @@ class _Parser(ExpressionParser):
         elif word in _FOREIGN_LINES:
             self._foreign_line(word)
         elif word in {"function", "func", "fn"}:
-            raise self.foreign_fault(word)
+            self.report_foreign(word, self.pos)
+            body.append(self._def())
         else:
             return self._foreign_prefix(word, body)
         return True
@@ -333,6 +336,8 @@ class _Parser(ExpressionParser):
         target = self.expression()
         if self.kind == ":" and self.following.kind in _BEGINS_VALUE:
             self.annotation()
+            if isinstance(target, Name):
+                self.lost.add(target.name)
         pos = self.pos
         if self.accept("="):
             return self._assignment(target, pos)
@@ -344,6 +349,8 @@ class _Parser(ExpressionParser):
     def _assignment(self, target: Expr, pos: Pos) -> Assign:
         value = self.expression()
         while self.kind == "=":
+            if self.following.kind == ">":
+                raise self.foreign_fault("=>")
             self.report_foreign("chained assignment", self.pos)
             self.advance()
             if isinstance(value, Name):
@@ -402,8 +409,6 @@ class _Parser(ExpressionParser):
 
     def _suite(self) -> list[Stmt]:
         """Parse the colon and the block after it."""
-        if self.kind == "{":
-            raise self.foreign_fault("brace")
         self.expect(":")
         body: list[Stmt] = []
         if self.kind != "newline":
@@ -422,7 +427,7 @@ class _Parser(ExpressionParser):
         self.expect("(")
         if self.kind != "string literal":
             message = "first operand of load statement must be a string literal"
-            raise self.fault(message, code="BAD_LOAD")
+            raise self.fault(message, hint=_LOAD_FORM, code="BAD_LOAD")
         module_pos, module = self.pos, str(self.advance().value)
         bindings: list[LoadBinding] = []
         while self.kind not in {")", "end of file"}:
@@ -455,14 +460,15 @@ class _Parser(ExpressionParser):
             return self.unexpected("string literal")
         got = describe(self.kind)
         message = f'load operand must be "name" or localname="name" (got {got})'
-        return self.fault(message, code="BAD_LOAD")
+        return self.fault(message, hint=_LOAD_FORM, code="BAD_LOAD")
 
     def _expect_exported(self, token: Token, local: str) -> None:
         if not self.accept("="):
             message = f'load operand must be "{local}" or {local}="originalname"'
-            raise self.fault(message, pos=token.pos, code="BAD_LOAD")
+            hint = "put quotes around the names that are loaded"
+            raise self.fault(message, pos=token.pos, hint=hint, code="BAD_LOAD")
         if self.kind != "string literal":
             message = (
                 f'original name of loaded symbol must be quoted: {local}="originalname"'
             )
-            raise self.fault(message, code="BAD_LOAD")
+            raise self.fault(message, hint=_LOAD_FORM, code="BAD_LOAD")

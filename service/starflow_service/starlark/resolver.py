@@ -314,14 +314,18 @@ class _Resolver:
 
     def _return(self, statement: Return) -> None:
         if self._scopes.block.kind == "file":
-            self._misplaced("return statement not within a function", statement.pos)
+            hint = "only functions return; main returns the output of the run"
+            self._misplaced(
+                "return statement not within a function", statement.pos, hint
+            )
         if statement.value is not None:
             self._visit(statement.value)
 
     def _jump(self, statement: Break | Continue) -> None:
         if not self._loops:
             word = "break" if isinstance(statement, Break) else "continue"
-            self._misplaced(f"{word} not in a loop", statement.pos)
+            hint = "only a for loop can be left; a function is left by return"
+            self._misplaced(f"{word} not in a loop", statement.pos, hint)
 
     def _misplaced(self, message: str, pos: Pos, hint: str = "") -> None:
         self._error("MISPLACED", message, pos, hint)
@@ -556,6 +560,8 @@ class _Resolver:
             if meant and not hint:
                 message += f" (did you mean {meant}?)"
             hint = hint or self._home_of(name)
+            if not hint and not meant:
+                hint = "define it, or load it; names of workers' functions have a dot"
         self._error("UNDEFINED_NAME", message, use.name.start, hint)
 
     def _home_of(self, name: str) -> str:
@@ -573,8 +579,10 @@ class _Resolver:
                 roots.setdefault(use.name.name, (use, path))
         findings = []
         for use, path in list(roots.values())[:_SUGGESTIONS_MAX]:
-            meant = nearest(use.name.name, use.block.visible())
-            if meant:
+            name = use.name.name
+            meant = nearest(name, use.block.visible() - {"main"})
+            # A module named by the plural of what its functions return is none.
+            if meant and meant.rstrip("s") != name.rstrip("s"):
                 findings.append(self._suspicion(use, path, meant))
         return findings
 

@@ -85,6 +85,8 @@ _ENDS_OPERAND: Final = frozenset(
         *("bytes literal", ")", "]", "}"),
     ]
 )
+_BEFORE_BLOCK: Final = _ENDS_OPERAND | {"else"}
+_LINE_REST: Final = re.compile(r"[ \t]*(?:\n|#|//|$)")
 _CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
 _UNOPENED: Final = {"}": "blocks have no braces: they are lines indented alike"}
 _TOP_LINE: Final = re.compile(r"(?m)^(?:def[ \t]+\w+[ \t]*\(|load[ \t]*\()")
@@ -99,6 +101,8 @@ _STRAY: Final = {
     "\u2019": "a typographic quote; write ' or \"",
     "\u201c": "a typographic quote; write ' or \"",
     "\u201d": "a typographic quote; write ' or \"",
+    "\u2013": "a typographic dash; write -",
+    "\u2014": "a typographic dash; write -",
     "\u00a0": "this is a no-break space; write an ordinary space",
 }
 
@@ -171,6 +175,9 @@ class _Scanner:
         self.line_start = 0
         # The brackets that are open, and the indentation of the blocks that are.
         self.open: list[Token] = []
+        # Blocks in braces, of other languages, that are open.
+        self.braces = 0
+        self.is_mixed = False
         self.indents = [0]
         self.indent_texts = [""]
         self.tokens: list[Token] = []
@@ -319,8 +326,9 @@ class _Scanner:
         """Warn if only the width of a tab decides which block a line belongs to."""
         if text.startswith(self.indent_texts[-1]) and text != self.indent_texts[-1]:
             return
-        if any(found.code == "MIXED_INDENTATION" for found in self.findings):
+        if self.is_mixed:
             return
+        self.is_mixed = True
         message = "tabs and spaces are mixed in the indentation"
         hint = f"indent by spaces only: a tab counts as up to {_TAB} of them"
         self.findings.append(
@@ -433,7 +441,7 @@ class _Scanner:
             return
         end = _end_of_template(self.source, quotes.end(), quotes[0])
         body = self.source[quotes.end() : end or quotes.end()]
-        hint = format_hint(body, quotes[0])
+        hint = format_hint(body, quotes[0]) if end is not None else ""
         self.findings.append(foreign("f-string", self._pos(), hint=hint))
         if end is None:
             self._text(prefix, quotes[0], kind=plain)
@@ -477,13 +485,29 @@ class _Scanner:
         self.open = [token for token in self.open if token.pos.line < self.line]
 
     def _open(self, match: re.Match[str]) -> None:
+        if match[0] == "{" and self._begins_block():
+            self.findings.append(foreign("brace", self._pos()))
+            self.braces += 1
+            self._add(":")
+            self.at += 1
+            return
         self._operator(match)
         self.open.append(self.tokens[-1])
         if len(self.open) > BRACKETS_MAX:
             self.at -= 1
             self._give_up("script too deeply nested", "LIMIT")
 
+    def _begins_block(self) -> bool:
+        """Tell whether a brace stands where no dict can, at the end of a line."""
+        if self.open or not self.tokens or self.tokens[-1].kind not in _BEFORE_BLOCK:
+            return False
+        return _LINE_REST.match(self.source, self.at + 1) is not None
+
     def _close(self, match: re.Match[str]) -> None:
+        if not self.open and self.braces and match[0] == "}":
+            self.braces -= 1
+            self.at = match.end()
+            return
         if not self.open:
             self._find(f"unexpected '{match[0]}'", _UNOPENED.get(match[0], ""))
             self.at = match.end()

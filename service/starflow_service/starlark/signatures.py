@@ -1,9 +1,13 @@
 """What is wrong with lists of parameters and of arguments."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from starflow_service.starlark.diagnostics import Diagnostic
 from starflow_service.starlark.syntax import Argument, Parameter, Pos
+
+_PARAMETERS: Final = "the order is: def f(a, b=1, *c, d, e=2, **g)"
+_ARGUMENTS: Final = "the order is: f(x, y, a=1, *c, **g)"
 
 
 def parameter_faults(parameters: list[Parameter]) -> Iterator[Diagnostic]:
@@ -14,14 +18,15 @@ def parameter_faults(parameters: list[Parameter]) -> Iterator[Diagnostic]:
         message = _parameter_order(parameter, seen)
         seen.add(parameter.kind)
         if message:
-            yield _fault(message, parameter.pos)
+            yield _fault(message, parameter.pos, _PARAMETERS)
         if parameter.kind == "bare_star" and not _has_keyword_only(parameters, index):
             message = "bare * must be followed by keyword-only parameters"
-            yield _fault(message, parameter.pos)
+            yield _fault(message, parameter.pos, _PARAMETERS)
         if parameter.name is not None:
             name = parameter.name.name
             if name in names:
-                yield _fault(f"duplicate parameter: {name}", parameter.name.pos)
+                message = f"duplicate parameter: {name}"
+                yield _fault(message, parameter.name.pos, "choose another name")
             names.add(name)
 
 
@@ -54,11 +59,11 @@ def argument_faults(arguments: list[Argument]) -> Iterator[Diagnostic]:
         message = _argument_order(argument, seen)
         seen.add(argument.kind)
         if message:
-            yield _fault(message, argument.pos)
+            yield _fault(message, argument.pos, _ARGUMENTS)
         if argument.kind == "keyword":
             if argument.name in names:
                 message = f"keyword argument {argument.name} is repeated"
-                yield _fault(message, argument.pos)
+                yield _fault(message, argument.pos, "leave one of them out")
             names.add(argument.name)
 
 
@@ -84,5 +89,5 @@ def _positional_order(seen: set[str]) -> str:
     return "positional argument may not follow named" if "keyword" in seen else ""
 
 
-def _fault(message: str, pos: Pos) -> Diagnostic:
-    return Diagnostic("error", "BAD_SIGNATURE", message, pos)
+def _fault(message: str, pos: Pos, hint: str) -> Diagnostic:
+    return Diagnostic("error", "BAD_SIGNATURE", message, pos, hint)

@@ -34,12 +34,25 @@ class TokenStream:
         self._next = 0
         self.kind = tokens[0].kind
         self.findings = findings
+        self._errors: dict[int, list[Pos]] = {}
+        for finding in findings:
+            self._note(finding)
 
     def report(self, finding: Diagnostic) -> None:
         """Note a fault, after which parsing goes on where it is."""
         self.findings.append(finding)
+        self._note(finding)
         if len(self.findings) >= _FINDINGS_MAX:
             self.stop()
+
+    def _note(self, finding: Diagnostic) -> None:
+        if finding.severity == "error":
+            self._errors.setdefault(finding.pos.line, []).append(finding.pos)
+
+    def is_told(self, first: Pos, last: Pos) -> bool:
+        """Tell whether there is an error in the line of *last*, from *first* on."""
+        places = self._errors.get(last.line, ())
+        return any(first <= place <= last for place in places)
 
     def report_foreign(self, what: str, pos: Pos, *, hint: str = "") -> None:
         """Note something that Starlark has not, by its key in the table of these."""
