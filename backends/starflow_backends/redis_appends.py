@@ -81,6 +81,8 @@ class Appends:
         if isinstance(answer, int):
             self._link.acknowledged[number] = answer
             return None
+        if not isinstance(answer, list):
+            return CorruptError("", 0, f"partition {number} has lost its count")
         kind, detail = answer[0], answer[1].decode(errors="replace")
         if kind == b"conflict":
             if not detail.isdigit():

@@ -15,7 +15,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from starflow_backends import redis_checks as checks
@@ -85,24 +85,30 @@ class Link:
             await pipe.close()
             raise
         self._use(pipe)
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper = asyncio.create_task(self._keep(pipe))
 
     async def close(self) -> None:
         """Finish what was begun, end the claim, and disconnect."""
+        pipe = self._pipe
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        pipe, self._pipe = self._pipe, None
-        self._is_ready.clear()
+            self._keeper = None
         if pipe is not None:
-            with contextlib.suppress(StoreError, ReplyError):
-                # Answers come in order.  The second one follows what the first answers
-                # made us send again.
-                await pipe.send([b"PING"])
-                await pipe.send([b"PING"])
-                if not self.is_lost:
-                    await self._run(pipe, script.RENEW, *self._lease(0))
+            # Nothing new from here on.
+            self._broke(UnavailableError("the store is not open"))
+            await self._finish(pipe)
             await pipe.close()
+
+    async def _finish(self, pipe: Pipe) -> None:
+        """Wait for all answers, then end the claim."""
+        with contextlib.suppress(StoreError, ReplyError):
+            # Answers come in order.  The second one follows what the first answers
+            # made us send again.
+            await pipe.send([b"PING"])
+            await pipe.send([b"PING"])
+            if not self.is_lost:
+                await self._run(pipe, script.RENEW, *self._lease(0))
 
     # Use
 
@@ -132,27 +138,29 @@ class Link:
         Raises:
             StoreError: There is none, or it is an error.
         """
-        pipe = await self._pipe_soon()
-        try:
-            return await pipe.send(command)
-        except ReplyError as error:
-            raise self.failure(error, run) from error
-        except UnavailableError:
-            pipe = await self._pipe_soon()
-            return await pipe.send(command)
+        return await self._repeated(lambda pipe: pipe.send(command), run)
 
     async def run(
         self, which: Script, keys: list[bytes], arguments: list[bytes], run: str = ""
     ) -> Any:
         """Do as `ask`, with a script."""
+        return await self._repeated(
+            lambda pipe: self._run(pipe, which, keys, arguments), run
+        )
+
+    async def _repeated(self, send: Callable[[Pipe], Awaitable[Any]], run: str) -> Any:
+        """Send something, and once more if the connection broke meanwhile."""
         pipe = await self._pipe_soon()
         try:
-            return await self._run(pipe, which, keys, arguments)
+            return await send(pipe)
         except ReplyError as error:
             raise self.failure(error, run) from error
         except UnavailableError:
             pipe = await self._pipe_soon()
-            return await self._run(pipe, which, keys, arguments)
+        try:
+            return await send(pipe)
+        except ReplyError as error:
+            raise self.failure(error, run) from error
 
     def failure(self, error: ReplyError, run: str = "") -> StoreError:
         """Return what an error that Redis answered with means, and act on it."""
@@ -175,8 +183,13 @@ class Link:
     # Connecting
 
     def _use(self, pipe: Pipe) -> None:
+        pipe.on_break = self._broke
         self._pipe = pipe
         self._is_ready.set()
+
+    def _broke(self, error: UnavailableError) -> None:
+        self._pipe, self._problem = None, error
+        self._is_ready.clear()
 
     async def _pipe_soon(self) -> Pipe:
         if self._keeper is not None and not self.is_lost and self._pipe is None:
@@ -310,19 +323,14 @@ class Link:
                     )
                 )
 
-    async def _keep(self) -> None:
+    async def _keep(self, pipe: Pipe) -> None:
         """Renew the lease and the connection, until the store is lost."""
         every_s = self.address.lease_ms / 3000
         while not self.is_lost:
-            pipe = self._pipe
-            if pipe is None:
-                await self._reconnect()
-                continue
             await asyncio.wait({pipe.broken}, timeout=every_s)
             if pipe.error is not None:
-                self._pipe, self._problem = None, pipe.error
-                self._is_ready.clear()
                 await pipe.close()
+                pipe = await self._reconnect() or pipe
                 continue
             with contextlib.suppress(StoreError):
                 try:
@@ -330,8 +338,8 @@ class Link:
                 except ReplyError as error:
                     self.failure(error)
 
-    async def _reconnect(self) -> None:
-        """Connect again, however long it takes, and see who is there."""
+    async def _reconnect(self) -> Pipe | None:
+        """Connect again, however long it takes, unless the store turns out lost."""
         tries = 0
         while not self.is_lost:
             try:
@@ -341,10 +349,11 @@ class Link:
             else:
                 if await self._is_same_store(pipe):
                     self._use(pipe)
-                    return
+                    return pipe
                 await pipe.close()
             await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
             tries += 1
+        return None
 
     async def _is_same_store(self, pipe: Pipe) -> bool:
         try:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -139,6 +139,8 @@ class Pipe:
         # Why it is broken.
         self.error: UnavailableError | None = None
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Called when it breaks, before anybody can try to use it again.
+        self.on_break: Callable[[UnavailableError], None] = _ignore
         self._answers = 0
         self._tasks = [
             asyncio.create_task(self._write()),
@@ -157,6 +159,7 @@ class Pipe:
         """
         options = {"socket_connect_timeout": _CONNECT_S, **address.library}
         make = options.pop("connection_class", Connection)
+        connection = None
         try:
             connection = make(
                 **options, protocol=2, redis_connect_func=_once(), socket_timeout=None
@@ -167,6 +170,10 @@ class Pipe:
         except (TypeError, ValueError, OSError) as error:
             # Options of TLS are looked at when the connection is made.
             raise UnavailableError(f"{address.shown}: {error}") from error
+        except asyncio.CancelledError:
+            if connection is not None:
+                await connection.disconnect(nowait=True)
+            raise
         return cls(connection, address.shown, answer_s)
 
     def send(self, parts: Sequence[bytes]) -> asyncio.Future[Any]:
@@ -188,9 +195,9 @@ class Pipe:
     async def close(self) -> None:
         """Close the connection; whoever still waits does not learn the outcome."""
         self._break(UnavailableError(f"{self._shown}: the connection was closed"))
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(exceptions.RedisError, OSError):
             await self._connection.disconnect(nowait=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _write(self) -> None:
         while True:
@@ -249,6 +256,7 @@ class Pipe:
         if self.error is not None:
             return
         self.error = error
+        self.on_break(error)
         self._unsent.clear()
         for future in self._awaited:
             if not future.done():
@@ -258,6 +266,10 @@ class Pipe:
             if task is not asyncio.current_task():
                 task.cancel()
         self.broken.set_result(None)
+
+
+def _ignore(error: UnavailableError) -> None:
+    pass
 
 
 def _once() -> Any:

@@ -91,16 +91,82 @@ async def test_a_cut_connection_is_made_again(store, redis):
         assert len(await store.read("ns/r")) == version + 1
 
 
-async def test_who_gave_up_does_not_append_when_the_answer_was_lost(store, redis):
-    """What was sent before the cut counts, and its repetition changes nothing."""
-    append = appended("ns/r", 1, b"two", b"three")
-    for _ in range(3):
-        redis.command("CLIENT", "KILL", "TYPE", "normal")
-        await surely(store, append)
+class Proxy:
+    """Stands between a store and Redis, and may keep the answers to itself."""
 
-    await assert_run(store, "ns/r", [b"one", b"two", b"three"])
-    with pytest.raises(ConflictError):
-        await store.append(appended("ns/r", 1, b"late"))
+    def __init__(self, redis):
+        self.redis = redis
+        self.swallows = False
+        self._writers = []
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.url = f"redis://127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader, writer):
+        from_redis, to_redis = await asyncio.open_unix_connection(self.redis.socket)
+        self._writers += (writer, to_redis)
+        await asyncio.gather(
+            self._pass(reader, to_redis, is_answer=False),
+            self._pass(from_redis, writer, is_answer=True),
+        )
+
+    async def _pass(self, reader, writer, *, is_answer):
+        while data := await reader.read(65_536):
+            if is_answer and self.swallows:
+                break
+            writer.write(data)
+        writer.close()
+
+
+async def test_an_append_whose_answer_was_lost_counts_once(redis):
+    async with Proxy(redis) as proxy:
+        store = RedisStore(f"{proxy.url}?lease_ms=60000")
+        await store.open()
+        for version in range(3):
+            append = appended("ns/r", version, b"event", timers={"t": version})
+            proxy.swallows = True
+            with pytest.raises(UnavailableError):
+                await store.append(append)
+            proxy.swallows = False
+            # It is there: this is the repetition of what nobody was told.
+            await surely(store, append)
+            await assert_run(
+                store, "ns/r", [b"event"] * (version + 1), timers={"t": version}
+            )
+            with pytest.raises(ConflictError):
+                await store.append(appended("ns/r", version, b"late"))
+        await store.close()
+
+
+async def test_appends_of_a_broken_connection_are_whole_or_not_there(store, redis):
+    """Whatever is cut when: each is repeated until it is acknowledged, and is once."""
+
+    async def append_ten(run):
+        for version in range(0, 20, 2):
+            await surely(store, appended(run, version, b"%d" % version, b"x"))
+
+    runs = [f"ns/{n}" for n in range(50)]
+    async with asyncio.TaskGroup() as tasks:
+        for run in runs:
+            tasks.create_task(append_ten(run))
+        for _ in range(20):
+            await asyncio.to_thread(
+                redis.command, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"
+            )
+
+    for run in runs:
+        events = await store.read(run)
+        assert events[::2] == [b"%d" % version for version in range(0, 20, 2)]
+        assert events[1::2] == [b"x"] * 10
 
 
 async def test_a_redis_that_does_not_answer_is_given_up(redis, monkeypatch):
