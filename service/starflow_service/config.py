@@ -203,6 +203,11 @@ TABLE: Final = (
     _count("live-runs", "live_runs_max", "the most runs in memory", 10**7),
     _count("max-poll-tasks", "max_poll_tasks", "the most tasks in one answer", 1000),
     _duration("slice", "slice_s", "how long a script computes before others may"),
+    _duration(
+        "crash-grace",
+        "crash_grace_s",
+        "how long a new server leaves a run alone that two died of",
+    ),
     _limit("max-source-bytes", "max_source_bytes", "the longest script", 256 << 10),
     _limit("max-bundle-bytes", "max_bundle_bytes", "the largest bundle", 1 << 20),
     _limit("max-bundle-files", "max_bundle_files", "the most files of a bundle", 1000),
@@ -238,6 +243,7 @@ TABLE: Final = (
     _limit("max-payload-digits", "max_payload_digits", "its longest integer", 19_000),
     _limit("max-events", "max_events", "the most events of a run", 10**6),
     _limit("max-open-calls", "max_open_calls", "the most open calls of a run", 10**5),
+    _limit("max-branches", "max_branches", "the most open branches of a run", 10**5),
     _limit_time("max-sleep", "max_sleep_ns", "the longest sleep"),
 )
 _BY_FLAG: Final = {setting.flag: setting for setting in TABLE}

@@ -68,7 +68,10 @@ class ScriptedHost:
 
     def next_ended(self, m: Meter) -> list[int]:
         self._settle(m, "next_ended", None)
-        return list(m.branches.current.keys)[:1]
+        me = m.branches.current
+        m.branches.hand_over(next(iter(me.keys)))
+        arrived, me.arrived = me.arrived, []
+        return arrived
 
     def value(self, m: Meter, future: Future) -> Any:
         if future.key < 0:
@@ -113,6 +116,9 @@ class ScriptedHost:
 
     def set_status(self, m: Meter, status: str) -> None:
         self._settle(m, "set_status", status)
+
+    def timed_out(self, m: Meter, message: str) -> EvalError:
+        return EvalError(message)
 
     def fault(self, m: Meter, error: EvalError) -> Fault:
         return Fault("SCRIPT", error.message, None, False)

@@ -13,10 +13,10 @@ import pytest
 from starflow_service.starlark import ops
 from starflow_service.starlark.access import METHODS
 from starflow_service.starlark.builtins import MODULES, UNIVERSE
-from starflow_service.starlark.errors import EvalError
-from starflow_service.starlark.host import Context, Future
+from starflow_service.starlark.errors import EvalError, Restarting
+from starflow_service.starlark.host import CallOptions, Context, Future
 from starflow_service.starlark.meter import Meter
-from starflow_service.starlark.values import Builtin, Dict, List
+from starflow_service.starlark.values import Builtin, Dict, HostFunction, List
 from tests.starlark.evaluate import make_meter
 from tests.starlark.scripted_host import ScriptedHost
 
@@ -55,8 +55,16 @@ def member(path: str, *args: Any, **kwargs: Any) -> Operation:
 
 
 class Host(ScriptedHost):
-    def wait(self, m: Meter, futures: list[Future]) -> list[Any]:
-        return list(futures)
+    """Calls return nothing, at once."""
+
+    def start(
+        self, m: Meter, function: str, req: Any, options: CallOptions | None = None
+    ) -> Future:
+        self.started.append(None)
+        return Future(len(self.started), function)
+
+    def value(self, m: Meter, future: Future) -> Any:
+        return None
 
 
 def method(receiver: Any, name: str, *args: Any) -> Operation:
@@ -211,9 +219,26 @@ DICTS: dict[str, Callable[[int], Operation] | None] = {
     "values": lambda n: method(a_dict(n), "values"),
 }
 
+
+def futures(n: int) -> List:
+    return List([Future(0, "a.b")] * n)
+
+
 MEMBERS: dict[str, Callable[[int], Operation] | None] = {
+    "flow.call": FREE,
+    "flow.catch": lambda n: member(
+        "flow.catch", MODULES["json"].members["encode"], ints(n)
+    ),
+    "flow.defer": FREE,
+    "flow.first": lambda n: member("flow.first", Context(), futures(n)),
+    "flow.map": lambda n: member("flow.map", Context(), HostFunction("a.b"), ints(n)),
+    "flow.now": FREE,
+    "flow.restart": lambda n: member("flow.restart", Context(), ints(n)),
+    "flow.set_status": lambda n: member("flow.set_status", Context(), "", 0, ints(n)),
+    "flow.spawn": FREE,
     "flow.start": FREE,
-    "flow.wait": lambda n: member("flow.wait", Context(), List([Future(0, "a.b")] * n)),
+    "flow.wait_signal": FREE,
+    "flow.wait": lambda n: member("flow.wait", Context(), futures(n)),
     "hashlib.hmac_sha256": lambda n: member("hashlib.hmac_sha256", "", text(n)),
     "hashlib.md5": lambda n: member("hashlib.md5", text(n)),
     "hashlib.sha1": lambda n: member("hashlib.sha1", b"a" * n),
@@ -277,7 +302,7 @@ def cost(operation: Operation) -> float:
     m.host = Host()
     steps, room = m.remaining + m.steps, m.bytes
     # Failing is work as well.
-    with suppress(EvalError):
+    with suppress(EvalError, Restarting):
         operation(m)
     return steps - m.remaining - m.steps + (room - m.bytes) / 128
 

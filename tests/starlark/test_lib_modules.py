@@ -126,7 +126,7 @@ def test_the_host_waits_on_a_list_of_its_own() -> None:
     seen: list[Any] = []
 
     class Host(ScriptedHost):
-        def wait(self, m: Any, futures: list[Future]) -> list[Any]:
+        def wait(self, m: Any, futures: Any, timeout_ns: int | None = None) -> Any:
             seen.append(futures)
             return [1]
 

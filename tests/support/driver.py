@@ -12,10 +12,9 @@ from starflow_service.engine.events import (
     Failure,
     RandInt,
     Result,
-    Sleep,
     Start,
 )
-from starflow_service.engine.history import History
+from starflow_service.engine.history import STEPS, History
 from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine, Turn
 from starflow_service.starlark.limits import Limits
@@ -138,17 +137,21 @@ class Run:
         return self
 
     def step(self) -> bool:
-        """Answer one open call or end one sleep; False if there is none."""
+        """Answer one open call, or end one sleep or wait; False if there is none."""
         history = self.history
         if history.finish is not None or self.turned is Turn.PARKED:
             return False
         calls = [v for v, call in history.calls.items() if call.yielded is None]
-        waits = [*calls, *history.sleeps]
+        due = dict(history.sleeps)
+        for version, wait in history.signal_waits.items():
+            if wait.expire_ns is not None:
+                due[version] = wait.expire_ns
+        waits = [*calls, *due]
         if not waits:
             return False
         version = self.chance.choice(waits)
-        if version in history.sleeps:
-            self.world.time_ns = max(self.world.time_ns, history.sleeps[version])
+        if version in due:
+            self.world.time_ns = max(self.world.time_ns, due[version])
             self.ledger.woke(version)
         else:
             self.answer(version)
@@ -173,12 +176,25 @@ class Run:
         self.ledger.signal(signal_id, json.dumps(value), only_if_waiting=False)
         self.arrive()
 
+    def send(self, name: str, value: Any, *, request_id: str = "") -> None:
+        """Send a signal by name."""
+        self.ledger.signal_by_name(
+            name, request_id, json.dumps(value), only_if_waiting=False
+        )
+        self.arrive()
+
+    def cancel(self, reason: str) -> None:
+        """Ask the script to end."""
+        self.ledger.cancel(reason)
+        self.arrive()
+
     def reload(self) -> None:
         """Kill the machine and make another from the log, as after a crash."""
+        printed = self.machine.lines
         self.machine.kill()
         self.ledger = Ledger(History(), self.world)
         self.machine = Machine(self.program, self.ledger, self.limits)
-        self.machine.load(self.log, printed=None)
+        self.machine.load(self.log, printed=printed)
         self.turn()
 
 
@@ -207,7 +223,7 @@ def decisions_after(script: str, log: Sequence[Event], length: int) -> list[Even
     return new
 
 
-_STEPS = {Call.NAME, Sleep.NAME, RandInt.NAME, "TIME_NOW", "FINISH"}
+_STEPS = {step.NAME for step in STEPS}
 
 
 def _turn(machine: Machine) -> None:

@@ -453,6 +453,10 @@ class RunHost:
         else:
             self._tape.consume(recorded)
 
+    def timed_out(self, m: Meter, message: str) -> EvalError:
+        """See `Host.timed_out`."""
+        return _error(steps.timeout(message))
+
     def fault(self, m: Meter, error: EvalError) -> Fault:
         """See `Host.fault`."""
         return steps.fault_of(error)

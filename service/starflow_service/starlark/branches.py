@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from greenlet import getcurrent, greenlet
 
-from starflow_service.starlark.errors import Abort, EvalError, Killed
+from starflow_service.starlark.errors import Abort, EvalError, Killed, LimitError
 from starflow_service.starlark.host import Future
 from starflow_service.starlark.outcomes import Failed, Outcome, Returned
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 # What a branch calls: a function and its arguments.
 Work: TypeAlias = tuple[Any, Sequence[Any], Mapping[str, Any]]
+
+
+# What a branch takes: its stack, and the work of entering and ending it.
+_BRANCH_BYTES = 10_000
+_BRANCH_STEPS = 50
 
 
 class Branch:
@@ -121,8 +126,19 @@ class Branches:
 
     # Beginning and ending
 
-    def spawn(self, work: Work) -> Future:
-        """Make a branch, to be begun when the present one waits."""
+    def begin(self, m: "Meter", work: Work) -> Future:
+        """
+        Make a branch, to be entered when the present one waits, and pay for it.
+
+        Raises:
+            LimitError: there are as many as there may be.
+        """
+        limit = m.limits.max_branches
+        if len(self.open) >= limit:
+            message = f"{limit} branches are open, the most that a run may have"
+            raise LimitError("max_branches", message)
+        m.charge(_BRANCH_BYTES)
+        m.work(_BRANCH_STEPS)
         self.count += 1
         branch = Branch(-self.count, work)
         self.open[branch.number] = branch

@@ -78,7 +78,12 @@ def _equal(m: "Meter", x: Any, y: Any, depth: int) -> bool:
         return other in LISTS and _equal_items(m, x, y, depth)
     if kind in DICTS:
         return other in DICTS and _equal_entries(m, x, y, depth)
-    return isinstance(x, Value) and kind is other and x.equals(y)
+    if not isinstance(x, Value) or kind is not other:
+        return False
+    fields, others = x.fields(), y.fields()
+    if fields is None or others is None:
+        return x.equals(y)
+    return _equal_items(m, [*fields.values()], [*others.values()], depth)
 
 
 def _equal_items(m: "Meter", x: Any, y: Any, depth: int) -> bool:
@@ -343,7 +348,10 @@ def _part(m: "Meter", x: Any, room: list[int], depth: int) -> object:
         m.work(len(x) >> 7)
         return x
     if isinstance(x, Value):
-        return x.token()
+        fields = x.fields()
+        if fields is None:
+            return x.token()
+        return (type(x), *_tuple(m, tuple(fields.values()), room, depth))
     if kind is range:
         raise EvalError("unhashable: range")
     raise EvalError(f"unhashable type: {type_name(x)}")

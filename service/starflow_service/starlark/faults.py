@@ -10,7 +10,12 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from starflow_service.starlark import ops
-from starflow_service.starlark.errors import EvalError, InternalError, LimitError
+from starflow_service.starlark.errors import (
+    Abort,
+    EvalError,
+    InternalError,
+    LimitError,
+)
 from starflow_service.starlark.pysyntax import Operand
 from starflow_service.starlark.trace import error_stack, is_script, position
 
@@ -29,12 +34,24 @@ def script_error(m: "Meter", error: Exception) -> EvalError:
         InternalError: *error* is none of the script's.
     """
     stack = error_stack(error.__traceback__)
+    try:
+        found = caught(m, error)
+    except Abort as abort:
+        abort.stack = stack
+        raise
+    found.stack = stack + found.origin
+    return found
+
+
+def caught(m: "Meter", error: Exception) -> EvalError:
+    """
+    Return the script's error that *error* is or stands for, without its stack.
+
+    Raises: as `script_error`.
+    """
     found = error if isinstance(error, EvalError) else _translated(m, error)
     if found is None:
-        internal = _internal(error)
-        internal.stack = stack
-        raise internal
-    found.stack = stack + found.origin
+        raise _internal(error)
     found.__traceback__ = found.__context__ = None
     return found
 
@@ -69,6 +86,8 @@ def _explain(m: "Meter", error: Exception, where: TracebackType) -> None:
         EvalError: with the words of the language.
     """
     frame = where.tb_frame
+    # To find the place is to walk over the code, and a script may do this in a loop.
+    m.work(len(frame.f_code.co_code) >> 2)
     if isinstance(error, NameError):
         raise EvalError(_unset_variable(where))
     program = m.branches.program

@@ -173,6 +173,10 @@ class Host(Protocol):
         """Record how the run stands: JSON text."""
         ...
 
+    def timed_out(self, m: "Meter", message: str) -> "EvalError":
+        """Return the error of a wait that took too long."""
+        ...
+
     def fault(self, m: "Meter", error: "EvalError") -> Fault:
         """Return what the script may know of *error*."""
         ...

@@ -29,6 +29,7 @@ from starflow_service.starlark.values import (
     List,
     LockedDict,
     LockedList,
+    Value,
     type_name,
 )
 
@@ -148,6 +149,8 @@ class Writer:
             self._list(x, depth)
         elif kind is float:
             self._put(self.number(x))
+        elif isinstance(x, Value) and (fields := x.fields()) is not None:
+            self._dict(fields, depth)
         else:
             self.other(x, depth)
 

@@ -49,6 +49,7 @@ class Limits:
     max_print_bytes: int = 65_536
     max_events: int = 50_000
     max_open_calls: int = 1_000
+    max_branches: int = 1_000
     max_sleep_ns: int = 365 * 24 * 3600 * 1_000_000_000
     max_message: int = 4_096
 

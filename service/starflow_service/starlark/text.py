@@ -1,7 +1,7 @@
 """`repr` and `str`: values as text, after the Go implementation."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starflow_service.starlark.caps import (
@@ -178,6 +178,8 @@ class _Writer:
             self._container(x, "(", ",)" if len(x) == 1 else ")", self._items)
         elif kind in _DICTS:
             self._container(x, "{", "}", self._entries)
+        elif isinstance(x, Value) and (fields := x.fields()) is not None:
+            self._container(x, f"{x.type_name}(", ")", lambda _: self._fields(fields))
         else:
             self._put(self._scalar(kind, x))
 
@@ -226,6 +228,13 @@ class _Writer:
                 return
             self.write(key.value if type(key) is Key else key)
             self._put(": ")
+            self.write(value)
+
+    def _fields(self, fields: Mapping[str, Any]) -> None:
+        for count, (name, value) in enumerate(fields.items()):
+            if self._stop(count):
+                return
+            self._put(f"{name} = ")
             self.write(value)
 
     def _stop(self, count: int) -> bool:

@@ -159,6 +159,10 @@ class Value:
         """Return how this compares with *other* of the same type: below, 0 or above."""
         return None
 
+    def fields(self) -> Mapping[str, Any] | None:
+        """Return the parts that are all there is to the value, or None."""
+        return None
+
     def token(self) -> object:
         """Return what stands for this value in the key of a dict."""
         raise EvalError(f"unhashable type: {self.type_name}")
@@ -304,6 +308,9 @@ def freeze(x: Any) -> None:
             pending.extend(key.value for key in value if type(key) is Key)
         elif kind is Builtin:
             pending.append(value.receiver)
+        elif isinstance(value, Value) and id(value) not in seen:
+            seen.add(id(value))
+            pending.extend((value.fields() or {}).values())
 
 
 def _captured(function: FunctionType) -> list[Any]:
