@@ -136,7 +136,8 @@ def foreign_word(text: str, source: str) -> str:
     return ""
 
 
-def _played(source: str, seed: int, *, replays: bool) -> Verdict:
+def play(source: str, seed: int = 0) -> Run:
+    """Run *source* to where nothing more happens by itself."""
     run = Run(
         source,
         Answers(),
@@ -148,6 +149,11 @@ def _played(source: str, seed: int, *, replays: bool) -> Verdict:
     for _ in range(STEPS_MAX):
         if not run.step() and not _signalled(run):
             break
+    return run
+
+
+def _played(source: str, seed: int, *, replays: bool) -> Verdict:
+    run = play(source, seed)
     verdict = _end_of(source, run)
     if not verdict.problem and not _survives_storage(run):
         verdict = Verdict(verdict.end, "an event does not come back from its bytes")
