@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from starflow_service.starlark import (
     Failed,
     Meter,
     Outcome,
-    Program,
     Returned,
     ScriptSyntaxError,
     Sliced,
@@ -32,10 +30,10 @@ from starflow_service.starlark import (
     Thread,
     compile_program,
     ops,
-    thread,
 )
 from starflow_service.starlark import program as programs
 from starflow_service.starlark.builtins import UNIVERSE
+from starflow_service.starlark.faults import script_error
 from starflow_service.starlark.values import Builtin, Dict, freeze, type_name
 from tests.starlark.scripted_host import ScriptedHost
 
@@ -90,12 +88,13 @@ class Checks:
     """
     The built-ins that chunks check with.
 
-    With *negated*, each fails where it would hold.  `lines` are where they were called.
+    With *negated*, each fails where it would hold.  `lines` are where they were called,
+    and `messages` are those of the failures that were asked for.
     """
 
     negated: bool = False
     lines: set[int] = field(default_factory=set)
-    program: Program | None = None
+    messages: set[str] = field(default_factory=set)
 
     def universe(self) -> dict[str, Any]:
         return {
@@ -115,26 +114,17 @@ class Checks:
 
     def _fails(self, m: Meter, f: Any, text: str, /, *args: Any) -> None:
         message = self._message(m, f, args)
+        self.messages.add(message or "")
         self._checked(m, message is not None and text in message, f"fails: {message!r}")
 
     def _message(self, m: Meter, f: Any, args: tuple[Any, ...]) -> str | None:
         """Return how a call fails, None if it does not."""
         try:
             ops.call(m, f, args)
-        except (EvalError, LookupError, NameError) as error:
-            return self._explained(m, error)
+        except Exception as error:
+            # Compiled code reads elements and variables as Python does.
+            return script_error(m, error).message
         return None
-
-    def _explained(self, m: Meter, error: Exception) -> str:
-        """Return the script's error: compiled code reads variables as Python does."""
-        if isinstance(error, EvalError):
-            return error.message
-        try:
-            faults = import_module("starflow_service.starlark.faults")
-        except ImportError:
-            outcome = vars(thread)["_unforeseen"](self.program, m, error)
-            return str(outcome.error.message)
-        return str(faults.script_error(m, error).message)
 
     def _checked(self, m: Meter, holds: bool, otherwise: str) -> None:
         self.lines.add(m.stack()[-1].pos.line)
@@ -165,8 +155,8 @@ def run(source: str, checks: Checks, *, waits: bool) -> Outcome:
         "deep.er.name": lambda req: req,
     }
     with offering(checks.universe()):
-        checks.program = compile_program(source)
-    started = Thread(checks.program, ScriptedHost(table, waits=waits))
+        program = compile_program(source)
+    started = Thread(program, ScriptedHost(table, waits=waits))
     outcome = started.start(lambda m: None)
     while isinstance(outcome, Suspended | Sliced):
         outcome = started.resume()

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from starflow_service.starlark import (
-    EvalError,
     Meter,
     Returned,
     Sliced,
@@ -25,6 +24,7 @@ from starflow_service.starlark.codegen_scope import (
     LEAN_CHARACTERS,
     UNCOUNTED_FUNCTIONS_MAX,
 )
+from starflow_service.starlark.faults import script_error
 from starflow_service.starlark.values import Builtin
 from tests.starlark.scripted_host import ScriptedHost
 
@@ -33,11 +33,8 @@ def catch(m: Meter, f: Any, /, *args: Any) -> str:
     """Call *f* as `flow.catch` does, whatever the failure is made of."""
     try:
         ops.call(m, f, args)
-    except EvalError as error:
-        return error.message
-    except (LookupError, NameError):
-        # Compiled code reads elements and variables as Python does.
-        return "failed natively"
+    except Exception as error:
+        return script_error(m, error).message
     return "nothing failed"
 
 
