@@ -33,6 +33,7 @@ from starflow_service.rpc.server import BindError, Server
 from starflow_service.rpc.workflow_service import StoreFacts
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.runtime import Runtime
+from starflow_service.runtime.strikes import Mark
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # As a shell counts those who die of a signal.
@@ -97,7 +98,8 @@ async def serve(config: Config, store: Store) -> None:
     if config.durability:
         _warn_if_weak(store)
     try:
-        runtime = Runtime(store, ProtoCodec(), config.options, clock)
+        mark = _mark_beside(config.store)
+        runtime = Runtime(store, ProtoCodec(), config.options, clock, mark=mark)
         server = Server(runtime, StoreFacts(store.kind, store.durability.value))
         # Before the recovery, which can take a while and would be in vain.
         port = server.bind(config.host, config.port)
@@ -148,6 +150,18 @@ def _warn_if_weak(store: Store) -> None:
             durability=store.durability.value,
             survives=_SURVIVES[store.durability],
         )
+
+
+def _mark_beside(store: str) -> Mark | None:
+    """Return the mark of a store that is a file here; others have none."""
+    scheme, _, path = store.partition(":")
+    if scheme != "sqlite":
+        return None
+    try:
+        return Mark(Path(f"{path}.running"))
+    except OSError as error:
+        log.warning("app.no_mark", problem=error.strerror)
+        return None
 
 
 def _announce(config: Config, port: int) -> None:

@@ -190,6 +190,8 @@ async def test_looking_at_a_run_that_computes_does_not_put_it_to_rest():
             s.runtime._programs,
             Clock(),
             Options(),
+            s.runtime._strikes,
+            s.runtime._watchdog,
             on_stored=lambda stored: None,
             on_lost=lambda key: None,
         )

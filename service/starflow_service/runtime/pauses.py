@@ -19,3 +19,12 @@ def pause_of(abort: Abort | None) -> Pause:
         reason = PauseReason.REPLAY_MISMATCH
     stack = "".join(f"\n  {frame}" for frame in abort.stack)
     return Pause(reason, f"{message}{stack}"[:_MESSAGE_MAX])
+
+
+def crash_loop(times: int) -> Pause:
+    """Return the pause of a run that took its process down so often."""
+    message = (
+        f"the server's process died {times} times while it was computing this run;"
+        " its log tells more, and UnpauseRun lets the run try again"
+    )
+    return Pause(PauseReason.CRASH_LOOP, message)

@@ -4,11 +4,12 @@ What a run needs is told by its phase.  Runs whose script stood still need no
 interpreter: their open calls are offered to workers again, and everything else waits
 for its timer or its signal.  Runs whose script could go on are turned.  Runs that the
 service parked are tried again, once a start: the limit may have been raised, the defect
-mended.
+mended.  Not so those that took a process down too often.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -17,27 +18,42 @@ from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.errors import RuntimeRefusal
 from starflow_service.runtime.live import LiveRun
+from starflow_service.runtime.pauses import crash_loop
 from starflow_service.runtime.pending import PendingCall
 from starflow_service.runtime.registry import Registry
 from starflow_service.runtime.runs import Runs
+from starflow_service.runtime.strikes import STRIKES_MAX, Strikes
+from starflow_service.runtime.types import PauseReason
 
 log = structlog.get_logger()
 
 _PAGE = 500
 _RETRY_S = 1.0
+# How long a script may compute before nobody waits for it to stand still.
+_COMPUTES_S = 0.5
 
 
 class Recovery:
     """Recovers all runs at the start, and single ones when their state is unknown."""
 
     def __init__(
-        self, store: Store, runs: Runs, calls: Calls, registry: Registry, clock: Clock
+        self,
+        store: Store,
+        runs: Runs,
+        calls: Calls,
+        registry: Registry,
+        clock: Clock,
+        strikes: Strikes,
+        *,
+        crash_grace_s: float,
     ) -> None:
         self._store = store
         self._runs = runs
         self._calls = calls
         self._registry = registry
         self._clock = clock
+        self._strikes = strikes
+        self._crash_grace_s = crash_grace_s
         self._lost: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -46,7 +62,7 @@ class Recovery:
         count, after = 0, ""
         phases = (Phase.RUNNABLE, Phase.CALLING, Phase.PAUSED)
         while keys := await self._store.runs_in(phases, after=after, limit=_PAGE):
-            recoveries = (self._recover(key, self._bring_back) for key in keys)
+            recoveries = (self._recover(key, self._bring_back_at_start) for key in keys)
             await asyncio.gather(*recoveries)
             count += len(keys)
             after = keys[-1]
@@ -56,9 +72,12 @@ class Recovery:
         """Recover *key* as soon as the store answers."""
         if key not in self._lost:
             self._lost.add(key)
-            task = asyncio.create_task(self._recover_lost(key))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._recover_lost(key))
+
+    def _start(self, recovery: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(recovery)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Give up what was not recovered yet; the next start will."""
@@ -83,7 +102,7 @@ class Recovery:
         try:
             is_runnable = await self._runs.submit(key, bring_back, needs_script=False)
             if is_runnable:
-                await self._runs.submit(key, _look, needs_script=True)
+                await self._look_at(key)
         except RuntimeRefusal as refusal:
             log.warning("recovery.run_failed", run=key, error=str(refusal))
 
@@ -95,8 +114,14 @@ class Recovery:
             RunNotFoundError: There is no such run.
             RuntimeRefusal: The store failed, or the log cannot be read.
         """
-        if await self._runs.submit(key, self._bring_back, needs_script=False):
-            await self._runs.submit(key, _look, needs_script=True)
+        await self._strikes.pardon(key)
+
+        def release(run: LiveRun) -> bool:
+            run.pause = None
+            return self._bring_back(run)
+
+        if await self._runs.submit(key, release, needs_script=False):
+            await self._look_at(key)
 
     def _bring_back(self, run: LiveRun) -> bool:
         """
@@ -104,7 +129,8 @@ class Recovery:
 
         Return whether the script may be able to go on.
         """
-        if run.phase is Phase.PAUSED:
+        is_out = run.pause and run.pause.reason is PauseReason.CRASH_LOOP
+        if run.phase is Phase.PAUSED and not is_out:
             run.pause = None
             run.phase = Phase.RUNNABLE
         for version in _wanted(run):
@@ -114,6 +140,36 @@ class Recovery:
             elif run.phase is Phase.RUNNABLE:
                 self._offer_again(run, call)
         return run.phase is Phase.RUNNABLE
+
+    def _bring_back_at_start(self, run: LiveRun) -> bool:
+        """Bring back a run, but for one that took its process down too often."""
+        strikes = self._strikes.count(run.key, run.version)
+        if strikes >= STRIKES_MAX and run.phase is not Phase.PAUSED:
+            run.pause = crash_loop(strikes)
+            log.error("run.parked", run=run.key, reason=run.pause.reason.name)
+        can_go_on = self._bring_back(run)
+        if can_go_on and strikes == STRIKES_MAX - 1:
+            self._start(self._recover_late(run.key))
+            return False
+        return can_go_on
+
+    async def _recover_late(self, key: str) -> None:
+        await asyncio.sleep(self._crash_grace_s)
+        try:
+            await self._look_at(key)
+        except RuntimeRefusal as refusal:
+            log.warning("recovery.run_failed", run=key, error=str(refusal))
+
+    async def _look_at(self, key: str) -> None:
+        """
+        Have the script turned until it stands still, or has computed for a while.
+
+        One that computes must not keep a server from serving.
+        """
+        look = self._runs.submit(key, _look, needs_script=True)
+        look.add_done_callback(_retrieve)
+        if (await asyncio.wait({look}, timeout=_COMPUTES_S))[0]:
+            look.result()
 
     def _offer_again(self, run: LiveRun, call: PendingCall) -> None:
         """Offer a call that backed off when the run was parked: its timer is gone."""
@@ -163,3 +219,9 @@ def _wanted(run: LiveRun) -> list[int]:
 
 def _look(run: LiveRun) -> None:
     """Change nothing: what matters is that the run is brought into memory and saved."""
+
+
+def _retrieve(look: asyncio.Future[None]) -> None:
+    """Take the error of a look that nobody waits for any more; the run was dropped."""
+    if not look.cancelled():
+        look.exception()

@@ -282,7 +282,7 @@ class Runs:
             run.is_new = False
             if self._strikes.count(script_name(run.script), 0) >= STRIKES_MAX:
                 run.pause = pauses.crash_loop(STRIKES_MAX)
-                self._kill(run)
+                run.kill_script()
             await self._turn(run)
         for one in inputs:
             if one.is_applied:
@@ -325,6 +325,7 @@ class Runs:
             raise LogCorruptError(base + 1, "there is no START")
         if history.base != run.segments.present:
             run.segments = run.segments.after(events)
+        run.restarts_before = run.segments.restarts - history.restarts
         run.create_ns = run.create_ns or events[0].time_ns
         run.lines_base = history.base
         run.ledger = Ledger(history, self._clock)

@@ -40,6 +40,7 @@ from starflow_service.runtime.registry import Registry, Sessions
 from starflow_service.runtime.reports import Reports
 from starflow_service.runtime.runs import Runs
 from starflow_service.runtime.starts import Starts
+from starflow_service.runtime.strikes import Mark, Strikes
 from starflow_service.runtime.timers import Timers
 from starflow_service.runtime.tokens import Tokens
 from starflow_service.runtime.types import (
@@ -60,6 +61,7 @@ from starflow_service.runtime.types import (
     WorkerInfo,
 )
 from starflow_service.runtime.views import view_of
+from starflow_service.runtime.watchdog import Watchdog
 from starflow_service.runtime.watches import Watch, Watches
 from starflow_service.starlark.bundle import Source
 
@@ -70,7 +72,13 @@ class Runtime:
     """Owns the runs of one store: drives them, and answers for them."""
 
     def __init__(
-        self, store: Store, codec: Codec, options: Options, clock: Clock
+        self,
+        store: Store,
+        codec: Codec,
+        options: Options,
+        clock: Clock,
+        *,
+        mark: Mark | None = None,
     ) -> None:
         self.store = store
         self.options = options
@@ -80,12 +88,16 @@ class Runtime:
         self._sessions = Sessions()
         self._registry = Registry(store, codec)
         self._programs = Programs(store, programs_max=options.programs_max)
+        self._strikes = Strikes(store)
+        self._watchdog = Watchdog(clock, mark, options.held_s)
         self._runs = Runs(
             store,
             codec,
             self._programs,
             clock,
             options,
+            self._strikes,
+            self._watchdog,
             on_stored=self._on_stored,
             on_lost=self._on_lost,
         )
@@ -126,9 +138,17 @@ class Runtime:
         )
         self._reports = Reports(self._runs, self._calls, self._tokens, self._clock)
         self._recovery = Recovery(
-            self.store, self._runs, self._calls, self._registry, self._clock
+            self.store,
+            self._runs,
+            self._calls,
+            self._registry,
+            self._clock,
+            self._strikes,
+            crash_grace_s=self.options.crash_grace_s,
         )
         await self._registry.open()
+        await self._strikes.open(self._watchdog.mark)
+        self._watchdog.open()
         recovered = await self._recovery.recover_all()
         log.info("runtime.open", recovered_runs=recovered, store=self.store.kind)
         self._timers.open()
@@ -151,6 +171,9 @@ class Runtime:
         await self._timers.close()
         await self._reports.close()
         await self._runs.close()
+        self._watchdog.close()
+        with contextlib.suppress(StoreError):
+            await self._strikes.forgive()
 
     # Workflows
 

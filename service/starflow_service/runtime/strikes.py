@@ -1,8 +1,8 @@
 """Runs that take the server's process down with them.
 
-Everything that a script does is counted, and some day the count will have a hole.  A run
-that found it would be recovered by the next start, and would take that process down as
-well, and so on for ever.
+Everything that a script does is counted, and some day the count will have a hole.  A
+run that found it would be recovered by the next start, and would take that process down
+as well, and so on for ever.
 
 So while a run computes its name stands in a `Mark`, a small file that outlives the
 process.  A start that finds a name there gives that run a strike.  A strike is not
