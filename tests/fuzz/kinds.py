@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fuzz.bundling import make_bundle
 from tests.fuzz.common import make_common
 from tests.fuzz.differential import compare
 from tests.fuzz.grammar import make_program
@@ -40,6 +41,7 @@ KINDS = {
     for kind in (
         Kind("grammar", make_program, judge, tokens=True),
         Kind("mutation", make_mutant, judge, tokens=True),
+        Kind("bundle", make_bundle, judge, tokens=True),
         Kind("common", make_common, compare, tokens=False),
     )
 }

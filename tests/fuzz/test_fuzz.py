@@ -12,18 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from starflow_service.starlark import Meter, Program
+from starflow_service.engine.events import Failure
+from starflow_service.starlark import Meter, Program, ScriptSyntaxError
 from tests.fuzz import kinds
+from tests.fuzz.bundling import split, to_text
+from tests.fuzz.grammar import make_program
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.shrinking import shrink
-from tests.fuzz.verdict import judge
+from tests.fuzz.verdict import judge, play
 
 ROOT = Path(__file__).parents[2]
 PATHS = os.pathsep.join(
     str(ROOT / room) for room in ("service", "backends", "sdk/python", ".")
 )
 BLOCKS = 5
-PROGRAMS = {"grammar": 1_000, "mutation": 3_000, "common": 1_000}
+PROGRAMS = {"grammar": 750, "mutation": 2_500, "bundle": 200, "common": 750}
 
 
 def seeds(kind: str, block: int) -> range:
@@ -75,6 +78,24 @@ def test_nothing_is_left_of_a_program():
     gc.collect()
     left = [x for x in gc.get_objects() if isinstance(x, Meter | Program)]
     assert left == []
+
+
+def test_a_program_in_several_files_does_what_it_does_in_one():
+    ends = 0
+    for seed in range(80):
+        program = make_program(seed)
+        try:
+            one = play(program, seed)
+            several = play(to_text(split(program)), seed)
+        except ScriptSyntaxError:
+            continue
+        ends += 1
+        assert several.kinds == one.kinds, seed
+        if isinstance(one.result, Failure):
+            assert several.result.message == one.result.message, seed
+        else:
+            assert several.result == one.result, seed
+    assert ends > 50
 
 
 # The tools themselves: a fuzzer that cannot find anything finds nothing.

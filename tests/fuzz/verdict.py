@@ -22,10 +22,10 @@ from starflow_service.starlark import (
     LimitError,
     Limits,
     ScriptSyntaxError,
-    compile_program,
 )
 from starflow_service.starlark.diagnostics import Diagnostic
-from tests.support.driver import Function, Run, WaitForSignal, World
+from tests.fuzz.bundling import from_text
+from tests.support.driver import Function, Run, WaitForSignal, World, compiled
 
 # Small, so that a program that runs away does not run far.
 LIMITS = Limits(
@@ -100,7 +100,7 @@ def judge(source: str, *, seed: int = 0, replays: bool = True) -> Verdict:
     """Compile *source*, run it to where nothing more happens, and replay it."""
     try:
         try:
-            compile_program(source)
+            compiled(from_text(source) or source)
         except ScriptSyntaxError as error:
             return _refusal(source, error.diagnostics)
         return _played(source, seed, replays=replays)
@@ -139,7 +139,7 @@ def foreign_word(text: str, source: str) -> str:
 def play(source: str, seed: int = 0) -> Run:
     """Run *source* to where nothing more happens by itself."""
     run = Run(
-        source,
+        from_text(source) or source,
         Answers(),
         [seed, {"a": [1.5, None, "é"]}],
         world=World(seed),

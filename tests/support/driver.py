@@ -17,8 +17,13 @@ from starflow_service.engine.events import (
 from starflow_service.engine.history import STEPS, History
 from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine, Turn
+from starflow_service.starlark.bundle import Bundle, Source
 from starflow_service.starlark.limits import Limits
-from starflow_service.starlark.program import Program, compile_program
+from starflow_service.starlark.program import (
+    Program,
+    compile_bundle,
+    compile_program,
+)
 
 SECOND = 1_000_000_000
 
@@ -81,11 +86,18 @@ class LogWorld:
 Function = Callable[[Any], Any]
 
 
+def compiled(script: Source) -> Program:
+    """Compile a script of one file or of several."""
+    if isinstance(script, Bundle):
+        return compile_bundle(script)
+    return compile_program(script)
+
+
 @dataclass
 class Run:
     """A run from START to its end, or to where nothing more happens by itself."""
 
-    script: str
+    script: Source
     functions: Mapping[str, Function] = field(default_factory=dict)
     input: Any = None
     world: World = field(default_factory=World)
@@ -97,7 +109,7 @@ class Run:
     turned: Turn | None = None
 
     def __post_init__(self) -> None:
-        self.program: Program = compile_program(self.script)
+        self.program = compiled(self.script)
         self.ledger = Ledger(History(), self.world)
         self.machine = Machine(self.program, self.ledger, self.limits)
         self.machine.begin("hash", json.dumps(self.input))
@@ -212,9 +224,9 @@ def decisions_after(script: str, log: Sequence[Event], length: int) -> list[Even
     new = ledger.take()
     history = ledger.history
     at = history.version
-    sleeps_alone = history.waits == 1 and history.sleeps
-    if sleeps_alone and at < len(log) and log[at].NAME in _STEPS:
-        ledger.woke(next(iter(history.sleeps)))
+    asleep = history.quiet_sleep
+    if asleep is not None and at < len(log) and log[at].NAME in _STEPS:
+        ledger.woke(asleep)
         for arrival in ledger.take_arrivals():
             machine.arrive(arrival)
         _turn(machine)
