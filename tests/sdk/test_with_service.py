@@ -77,12 +77,33 @@ async def shop(service: Service, module: starflow.Module, **options: Any):
         yield client
 
 
+def alone(service: Service) -> starflow.Client:
+    """A client of a fresh namespace, in which nobody works."""
+    return starflow.Client(service.address, namespace=next(NAMES))
+
+
 def script(body: str) -> str:
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     return f"def main(ctx, input):\n{lines}\n"
 
 
 CALL = script("return m.f(ctx=ctx, req=input)")
+APPROVAL = """load("flow", "flow")
+def main(ctx, input):
+    flow.set_status(ctx, "waiting for approval", progress=0.5)
+    return flow.wait_signal(ctx, "approval")
+"""
+BOOKING = """load("flow", "flow")
+def main(ctx, input):
+    flow.defer(ctx, m.undo, ctx, input, on="failure")
+    return m.f(ctx, input)
+"""
+AGAIN = """load("flow", "flow")
+def main(ctx, input):
+    if input == 3:
+        return "done"
+    flow.restart(ctx, input + 1)
+"""
 
 
 @dataclass
@@ -331,6 +352,75 @@ async def test_many_runs_at_once(service, module):
     assert results == expected
 
 
+async def test_a_script_waits_for_a_signal_by_name(service):
+    async with alone(service) as client:
+        run = await client.start(APPROVAL)
+        with pytest.raises(starflow.RunYielded) as caught:
+            await run.result()
+        name = caught.value.signal_name
+        outcome = await run.signal(name=name, output={"by": "anna"}, request_id="1")
+        again = await run.signal(name=name, output={"by": "anna"}, request_id="1")
+
+        assert run.info.status == {"text": "waiting for approval", "progress": 0.5}
+        assert (outcome.disposition, again.disposition) == ("RESUMED", "DUPLICATE")
+        assert await run.result() == {"by": "anna"}
+
+
+async def test_a_cancelled_run_stops_its_function_and_undoes(service, module):
+    began, stopped = asyncio.Event(), asyncio.Event()
+    undone = []
+
+    @module.function
+    async def f(ctx, req):
+        began.set()
+        try:
+            while True:
+                # Asks the service, which knows that nobody waits any more.
+                ctx.heartbeat()
+                await asyncio.sleep(0.01)
+        finally:
+            stopped.set()
+
+    @module.function
+    async def undo(ctx, req):
+        undone.append(req)
+
+    async with shop(service, module) as client:
+        run = await client.start(BOOKING, input="room 7")
+        await began.wait()
+        info = await run.cancel("changed my mind")
+        with pytest.raises(starflow.RunCancelled) as caught:
+            await run.result(timeout=20)
+        await asyncio.wait_for(stopped.wait(), 20)
+
+        assert info.cancel_requested
+        assert caught.value.message == "changed my mind"
+        assert undone == ["room 7"]
+        assert run.info.state == "CANCELLED"
+        with pytest.raises(starflow.RunCancelled):
+            await client.result(run.id)
+
+
+async def test_what_has_ended_otherwise_is_not_cancelled(service):
+    async with alone(service) as client:
+        run = await client.start(script("return 7"))
+        assert await run.result() == 7
+        with pytest.raises(starflow.RunFinished):
+            await run.cancel()
+        with pytest.raises(starflow.RunFinished):
+            await run.signal(name="approval")
+        assert (await run.unpause()).state == "SUCCEEDED"
+
+
+async def test_a_run_that_begins_again_is_one_run(service):
+    async with alone(service) as client:
+        run = await client.start(AGAIN, input=0)
+        assert await run.result() == "done"
+        assert (run.info.restarts, run.info.input) == (3, 3)
+        types = [event.type async for event in run.events()]
+        assert types == ["START", "RESTART"] * 3 + ["START", "FINISH"]
+
+
 async def test_a_result_outlives_the_server_that_gave_the_task(mortal, module):
     """Killed while functions run: no function is executed again, nothing is lost."""
     gate = Gate()
@@ -430,3 +520,28 @@ def test_the_command_line_from_start_to_end(service, tmp_path, capsys):
     code, _, err = terminal("run", str(tmp_path / "b.star"))
     assert code == 2
     assert f"{tmp_path}/b.star:2:" in err
+
+
+def test_the_command_line_signals_and_cancels(service, tmp_path, capsys):
+    terminal = Terminal(service.address, capsys)
+    file = tmp_path / "approval.star"
+    file.write_text(APPROVAL)
+    for number in (1, 2, 3):
+        terminal("run", str(file), "--run-id", f"flow-{number}")
+
+    code, _, err = terminal("run", str(file), "--run-id", "flow-1", "--wait")
+    command = err.strip().rpartition("answer it with: starflow ")[2].split()
+    answered = terminal(*command[:-1], '"yes"')
+
+    assert (code, answered) == (6, (0, "flow-1 goes on (event 4)\n", ""))
+    assert terminal("run", str(file), "--run-id", "flow-1", "--wait")[1] == '"yes"\n'
+    assert terminal("cancel", "flow-2", "--reason", "enough", "--wait", "20") == (
+        *(0, "flow-2 has ended (CANCELLED)\n"),
+        "",
+    )
+    assert terminal("terminate", "flow-3")[1] == "flow-3 has ended (CANCELLED)\n"
+    assert terminal("unpause", "flow-3")[1] == "flow-3 has ended (CANCELLED)\n"
+    log = terminal("events", "flow-2")[1].splitlines()
+    assert [line.split()[3] for line in log[1:]] == [
+        *("START", "STATUS", "WAIT", "CANCEL", "DROP", "FINISH")
+    ]

@@ -129,6 +129,7 @@ class History:
         "last_ns",
         "quiet_sleep",
         "restart",
+        "restarts",
         "signal_ids",
         "signal_waits",
         "sleeps",
@@ -153,6 +154,8 @@ class History:
         self.cancel: Cancel | None = None
         # The last event, if START has to follow it.
         self.restart: Restart | None = None
+        # How often the script began again, as far as these events tell.
+        self.restarts = 0
         # JSON text that the script set last, in the present segment.
         self.status: str | None = None
         # Open calls by the version of their CALL, oldest first.
@@ -463,6 +466,7 @@ class History:
         self.answered.clear()
         self.status = None
         self.restart = event
+        self.restarts += 1
         self.start = None
 
     def _on_finish(self, event: Finish) -> None:

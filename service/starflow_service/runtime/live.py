@@ -62,6 +62,8 @@ class LiveRun:
     machine: Machine | None = None
     pause: Pause | None = None
     segments: Segments = NO_RESTARTS
+    # How often the script began again before the events that the history has.
+    restarts_before: int = 0
     # When the first START was recorded; 0: not known yet.
     create_ns: int = 0
     # How many lines the script has printed in the segment after the version

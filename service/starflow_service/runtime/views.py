@@ -46,7 +46,7 @@ def view_of(run: LiveRun, calls: Calls) -> RunView:
         status=history.status,
         unread=_unread(run) if history.unread_count else (),
         unread_count=history.unread_count,
-        restarts=run.segments.restarts,
+        restarts=run.restarts_before + history.restarts,
         segment_version=history.base + 1,
     )
 

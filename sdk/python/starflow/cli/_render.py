@@ -104,6 +104,8 @@ def unpaused(info: RunInfo, *, as_json: bool) -> None:
         json_line(info.to_dict())
     elif info.paused:
         print(f"{info.id} is paused again: {_paused(info)}")
+    elif info.finished:
+        print(f"{info.id} has ended ({info.state})")
     else:
         print(f"{info.id} goes on ({info.state})")
 
