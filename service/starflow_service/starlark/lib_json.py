@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from starflow_service.starlark import json_faults, jsontext
 from starflow_service.starlark.arguments import want_str
 from starflow_service.starlark.caps import new_text, refuse_text
+from starflow_service.starlark.compare import DICTS
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.text import float_text
 from starflow_service.starlark.values import MISSING, Builtin, Module, Value, type_name
@@ -65,9 +66,11 @@ class _Writer(jsontext.Writer):
         return f"{type_name(x)} has {type_name(key)} key, want string"
 
     def step(self, x: Any, place: str) -> str:
-        if place.startswith('"'):
-            return f"in {type_name(x)} key {place}: "
-        return f"at {type_name(x)} index {place}: "
+        if not place.startswith('"'):
+            return f"at {type_name(x)} index {place}: "
+        if type(x) in DICTS:
+            return f"in dict key {place}: "
+        return f"in field .{place[1:-1]}: "
 
 
 def _encode(m: "Meter", x: Any, /) -> str:

@@ -1,10 +1,15 @@
-"""The module `math`: floats in, floats out; what has no value is NaN, as in Go."""
+"""The module `math`: floats in, floats out; what has no value is NaN, as in Go.
+
+Results are the nearest floats there are (see `exact`), except that `log` with a base is
+a quotient of two of them, and `degrees` and `radians` are computed as Go does.
+"""
 
 import math
 from collections.abc import Callable
 from math import copysign, inf, isfinite, nan
 from typing import TYPE_CHECKING, Any
 
+from starflow_service.starlark import exact
 from starflow_service.starlark.arguments import mismatch
 from starflow_service.starlark.caps import new_int
 from starflow_service.starlark.errors import EvalError
@@ -14,6 +19,10 @@ from starflow_service.starlark.values import MISSING, Builtin, Module, type_name
 
 if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
+
+# What a function costs that is computed in integers, in steps.
+_WORK = 300
+_GAMMA_WORK = 4_000
 
 
 def _number(name: str, place: int, x: Any) -> float:
@@ -36,20 +45,43 @@ def _binary(name: str, fn: Callable[[float, float], float]) -> Builtin:
     return Builtin(name, apply)
 
 
-def _defined(
-    fn: Callable[..., float], overflow: Callable[..., float] = lambda *_: inf
-) -> Callable[..., float]:
-    """Return *fn* with NaN outside of its domain, and *overflow* beyond all floats."""
+def _defined(fn: Callable[..., float]) -> Callable[..., float]:
+    """Return *fn* with NaN outside of its domain."""
 
     def apply(*numbers: float) -> float:
         try:
             return fn(*numbers)
         except ValueError:
             return nan
-        except OverflowError:
-            return overflow(*numbers)
 
     return apply
+
+
+def _exact(
+    name: str,
+    fn: Callable[[float], float],
+    native: Callable[[float], float],
+    domain: tuple[float, float] = (-inf, inf),
+) -> Builtin:
+    """
+    Return a function that is *fn* within *domain*, and NaN outside.
+
+    *native* knows what it is at 0, at the infinities and at the ends of the domain:
+    there every machine's is the same.
+    """
+    lowest, highest = domain
+
+    def apply(m: "Meter", x: Any, /) -> float:
+        number = _number(name, 1, x)
+        if not lowest < number < highest or number == 0:
+            return _defined(native)(number)
+        m.work(_WORK)
+        try:
+            return fn(number)
+        except OverflowError:
+            return copysign(inf, number) if name == "sinh" else inf
+
+    return Builtin(name, apply)
 
 
 def _ceil(m: "Meter", x: Any, /) -> int:
@@ -80,75 +112,124 @@ def _round(x: float) -> float:
     return copysign(lower + (abs(x) - lower >= 0.5), x)
 
 
-def _pow(x: float, y: float) -> float:
-    if x == 0 and y < 0:
-        odd = y == math.floor(y) and y % 2 == 1
-        return copysign(inf, x) if odd else inf
-    return _defined(math.pow, _pow_overflow)(x, y)
-
-
-def _pow_overflow(x: float, y: float) -> float:
-    return -inf if x < 0 and y % 2 == 1 else inf
-
-
-def _gamma(x: float) -> float:
-    if x == 0:
-        return copysign(inf, x)
-    if x == -inf:
+def _pow(m: "Meter", x: Any, y: Any, /) -> float:
+    base, exponent = _number("pow", 1, x), _number("pow", 2, y)
+    m.work(_WORK)
+    is_odd = exponent % 2 == 1
+    if base == 0 and exponent < 0:
+        return copysign(inf, base) if is_odd else inf
+    if not (isfinite(base) and isfinite(exponent) and base and exponent):
+        return math.pow(base, exponent)
+    if base < 0 and exponent % 1:
         return nan
-    return _defined(math.gamma)(x)
+    sign = -1.0 if base < 0 and is_odd else 1.0
+    if abs(base) == 1:
+        return sign
+    try:
+        return sign * exact.power(abs(base), exponent)
+    except OverflowError:
+        return sign * inf
+
+
+def _gamma(m: "Meter", x: Any, /) -> float:
+    number = _number("gamma", 1, x)
+    if number == 0:
+        return copysign(inf, number)
+    if not isfinite(number):
+        return number if number > 0 else nan
+    if number < 0 and number % 1 == 0:
+        return nan
+    m.work(_GAMMA_WORK)
+    try:
+        return exact.gamma(number)
+    except OverflowError:
+        return -inf if number < 0 and number % 2 > 1 else inf
 
 
 def _atanh(x: float) -> float:
     return copysign(inf, x) if abs(x) == 1 else _defined(math.atanh)(x)
 
 
-def _ln(x: float) -> float:
-    return -inf if x == 0 else _defined(math.log)(x)
+def _atan2(m: "Meter", y: Any, x: Any, /) -> float:
+    rise, run = _number("atan2", 1, y), _number("atan2", 2, x)
+    if math.isinf(rise) and math.isinf(run):
+        rise, run = copysign(1, rise), copysign(1, run)
+    if not (isfinite(rise) and isfinite(run) and rise and run):
+        return math.atan2(rise, run)
+    m.work(_WORK)
+    return exact.atan2(rise, run)
+
+
+def _hypot(m: "Meter", x: Any, y: Any, /) -> float:
+    wide, high = _number("hypot", 1, x), _number("hypot", 2, y)
+    if not (isfinite(wide) and isfinite(high)):
+        return math.hypot(wide, high)
+    m.work(_WORK)
+    try:
+        return exact.hypot(wide, high)
+    except OverflowError:
+        return inf
+
+
+def _ln(m: "Meter", x: float) -> float:
+    if x == 0:
+        return -inf
+    if not 0 < x < inf:
+        return _defined(math.log)(x)
+    m.work(_WORK)
+    return exact.log(x)
 
 
 def _log(m: "Meter", x: Any, base: Any = MISSING, /) -> float:
-    logarithm = _ln(_number("log", 1, x))
+    logarithm = _ln(m, _number("log", 1, x))
     if base is MISSING:
         return logarithm
-    divisor = _ln(_number("log", 2, base))
+    divisor = _ln(m, _number("log", 2, base))
     if divisor == 0:
         raise EvalError("division by zero")
     return logarithm / divisor
 
 
+def _degrees(x: float) -> float:
+    return 360 * x / (2 * math.pi)
+
+
+def _radians(x: float) -> float:
+    return 2 * math.pi * x / 360
+
+
 MATH = Module(
     "math",
     {
-        "acos": _unary("acos", _defined(math.acos)),
-        "acosh": _unary("acosh", _defined(math.acosh)),
-        "asin": _unary("asin", _defined(math.asin)),
-        "asinh": _unary("asinh", math.asinh),
-        "atan": _unary("atan", math.atan),
-        "atan2": _binary("atan2", math.atan2),
-        "atanh": _unary("atanh", _atanh),
+        "acos": _exact("acos", exact.acos, math.acos, (-1, 1)),
+        "acosh": _exact("acosh", exact.acosh, math.acosh, (1, inf)),
+        "asin": _exact("asin", exact.asin, math.asin, (-1, 1)),
+        "asinh": _exact("asinh", exact.asinh, math.asinh),
+        "atan": _exact("atan", exact.atan, math.atan),
+        "atan2": Builtin("atan2", _atan2),
+        "atanh": _exact("atanh", exact.atanh, _atanh, (-1, 1)),
         "ceil": Builtin("ceil", _ceil),
         "copysign": _binary("copysign", copysign),
-        "cos": _unary("cos", _defined(math.cos)),
-        "cosh": _unary("cosh", _defined(math.cosh)),
-        "degrees": _unary("degrees", math.degrees),
+        "cos": _exact("cos", exact.cos, math.cos),
+        "cosh": _exact("cosh", exact.cosh, math.cosh),
+        "degrees": _unary("degrees", _degrees),
         "e": math.e,
-        "exp": _unary("exp", _defined(math.exp)),
+        "exp": _exact("exp", exact.exp, math.exp),
         "fabs": _unary("fabs", math.fabs),
         "floor": Builtin("floor", _floor),
-        "gamma": _unary("gamma", _gamma),
-        "hypot": _binary("hypot", math.hypot),
+        "gamma": Builtin("gamma", _gamma),
+        "hypot": Builtin("hypot", _hypot),
         "log": Builtin("log", _log),
         "mod": _binary("mod", _defined(math.fmod)),
         "pi": math.pi,
-        "pow": _binary("pow", _pow),
-        "radians": _unary("radians", math.radians),
+        "pow": Builtin("pow", _pow),
+        "radians": _unary("radians", _radians),
         "remainder": _binary("remainder", _defined(math.remainder)),
         "round": _unary("round", _round),
-        "sin": _unary("sin", _defined(math.sin)),
-        "sinh": _unary("sinh", _defined(math.sinh, lambda x: copysign(inf, x))),
+        "sin": _exact("sin", exact.sin, math.sin),
+        "sinh": _exact("sinh", exact.sinh, math.sinh),
         "sqrt": _unary("sqrt", _defined(math.sqrt)),
-        "tan": _unary("tan", _defined(math.tan)),
-        "tanh": _unary("tanh", math.tanh),
+        "tan": _exact("tan", exact.tan, math.tan),
+        "tanh": _exact("tanh", exact.tanh, math.tanh),
     },
 )
