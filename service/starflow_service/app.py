@@ -6,7 +6,6 @@ signal says so.  The first SIGTERM or SIGINT stops gracefully; a second one, at 
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -31,6 +30,7 @@ from starflow_service.config import Config, ConfigError, HelpRequest, read_confi
 from starflow_service.rpc.codec import ProtoCodec
 from starflow_service.rpc.server import BindError, Server
 from starflow_service.rpc.workflow_service import StoreFacts
+from starflow_service.runtime import garbage
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.runtime import Runtime
 from starflow_service.runtime.strikes import Mark
@@ -165,12 +165,7 @@ def _mark_beside(store: str) -> Mark | None:
 
 
 def _announce(config: Config, port: int) -> None:
-    # What was made up to here stays for good: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    # Most of what a step makes dies with it; looking at the young every 700 objects, as
-    # is the default, costs a twentieth of the CPU of a step.
-    gc.set_threshold(20_000, 20, 50)
+    garbage.tend()
     host = f"[{config.host}]" if ":" in config.host else config.host
     log.info("app.serving", address=f"{host}:{port}", version=__version__)
     if config.port_file:

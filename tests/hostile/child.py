@@ -17,6 +17,7 @@ from starflow_service.engine.events import Failure
 from starflow_service.engine.history import History
 from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine, Turn
+from starflow_service.runtime import garbage
 from starflow_service.runtime.slices import fitted
 from starflow_service.starlark.diagnostics import ScriptSyntaxError
 from starflow_service.starlark.errors import LimitError
@@ -161,11 +162,9 @@ def peak_mib() -> float:
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     programs = json.loads(sys.stdin.read())
-    # As the service does.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    garbage.tend()
     for program in programs:
+        gc.collect()
         forget_peak()
         said = play(program)
         said["peak_mib"] = peak_mib()

@@ -185,6 +185,11 @@ class Runs:
         """How many runs are in memory."""
         return len(self._runs)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run has anything to do at this moment."""
+        return not self._rounds
+
     # Rounds
 
     def _enter(self, key: str) -> LiveRun:

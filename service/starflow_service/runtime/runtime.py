@@ -30,6 +30,7 @@ from starflow_service.runtime.errors import (
     VersionOutOfRangeError,
     WorkerNotRegisteredError,
 )
+from starflow_service.runtime.garbage import Garbage
 from starflow_service.runtime.live import LiveRun, Stored
 from starflow_service.runtime.notes import Note
 from starflow_service.runtime.options import Options
@@ -89,6 +90,7 @@ class Runtime:
         self._registry = Registry(store, codec)
         self._programs = Programs(store, programs_max=options.programs_max)
         self._strikes = Strikes(store)
+        self._garbage = Garbage()
         self._watchdog = Watchdog(clock, mark, options.held_s)
         self._runs = Runs(
             store,
@@ -521,6 +523,7 @@ class Runtime:
             self._calls.sweep()
             self._sessions.forget_silent(self._clock.monotonic())
             await self._runs.evict_idle()
+            self._garbage.look(is_idle=self._runs.is_idle)
 
     async def _corrupt_view(
         self, key: str, namespace: str, run_id: str, error: LogCorruptedError

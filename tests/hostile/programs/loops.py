@@ -195,9 +195,7 @@ loops.body(
     sorted([1, 2, 3], key=slow)
 """,
 )
-loops.body(
-    "all_of_range", "spent", "for i in range(1 << 40): all(range(1, 100000))"
-)
+loops.body("all_of_range", "spent", "for i in range(1 << 40): all(range(1, 100000))")
 loops.body(
     "any_of_zeros",
     "spent",

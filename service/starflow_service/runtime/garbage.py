@@ -1,0 +1,49 @@
+"""When the garbage collector looks at what, so that nobody waits for it.
+
+Nearly everything dies by its count.  What is left for the collector is what refers to
+itself, and a script can make much of that; looking at all of it takes tens of
+milliseconds in which nothing else happens.  So by itself the collector looks at the
+young only, in portions that take about one.  At the rest it looks when nothing else is
+to be done, or when so much has come together that it has to be.
+"""
+
+import gc
+from typing import Final
+
+# Objects of which the collector looks at the young.  A container has up to hundreds of
+# references to be followed, so this is a millisecond or two at the worst.
+_YOUNG: Final = 2_500
+_NEVER: Final = 1_000_000_000
+# Looks at the young after which a look at everything is worth while, and overdue: a
+# tenth of a million objects, and two millions.
+_WORTH: Final = 40
+_OVERDUE: Final = 800
+
+
+def tend() -> None:
+    """Set the collector up, once everything that stays is made."""
+    gc.collect()
+    # What was made up to here is for good: the collector need not look at it again.
+    gc.freeze()
+    gc.set_threshold(_YOUNG, _NEVER, _NEVER)
+
+
+class Garbage:
+    """Decides when to look at everything."""
+
+    def __init__(self) -> None:
+        self._looks = self._looks_so_far()
+
+    def look(self, *, is_idle: bool) -> bool:
+        """Collect everything if it is worth it now; return whether it was."""
+        since = self._looks_so_far() - self._looks
+        if since < (_WORTH if is_idle else _OVERDUE):
+            return False
+        gc.collect()
+        self._looks = self._looks_so_far()
+        return True
+
+    @staticmethod
+    def _looks_so_far() -> int:
+        looks: int = gc.get_stats()[0]["collections"]
+        return looks
