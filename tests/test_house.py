@@ -39,7 +39,7 @@ OWN_PACKAGES = frozenset({"starflow", "starflow_service", "starflow_backends", "
 THIRD_PARTY = frozenset(
     {
         "google", "greenlet", "grpc", "grpc_health", "grpc_reflection", "grpc_status",
-        "orjson", "pytest", "redis", "structlog", "uvloop",
+        "jsonschema", "orjson", "pytest", "redis", "referencing", "structlog", "uvloop",
     }
 )  # fmt: skip
 
@@ -82,6 +82,8 @@ ROOMS = {
                 "starflow_service.engine",
                 "starflow_service.starlark",
                 "starflow_backends.store",
+                "jsonschema",
+                "referencing",
                 "structlog",
             }
         ),

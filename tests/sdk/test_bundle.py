@@ -213,6 +213,7 @@ def test_validate_shows_lines_of_all_files(service, terminal, root):
         f"{root}/lib/tax.star:2:5: error: a [A]\n"
         "    def tax(x): return x * rate\n"
         "        ^\n"
+        f"{root}: 2 errors\n"
     )
 
 

@@ -420,41 +420,6 @@ def test_signal_prints_json(terminal):
     }
 
 
-# validate
-
-
-def test_validate_shows_the_line_and_the_place(service, terminal, script):
-    service.diagnostics = [
-        pb.Diagnostic(
-            severity=pb.SEVERITY_ERROR,
-            code="SYNTAX_ERROR",
-            message="expected an operand",
-            line=2,
-            column=16,
-            hint="end the expression",
-        ),
-        pb.Diagnostic(severity=pb.SEVERITY_WARNING, code="OTHER", message="hm"),
-    ]
-
-    code, out, err = terminal("validate", script)
-
-    assert (code, err) == (_exits.FAILED, "")
-    assert out == (
-        f"{script}:2:16: error: expected an operand [SYNTAX_ERROR]\n"
-        "    \treturn input +\n"
-        "    \t              ^\n"
-        "    end the expression\n"
-        f"{script}: warning: hm [OTHER]\n"
-    )
-
-
-def test_validate_says_that_all_is_well(terminal, script):
-    said = f"{script}: valid, calls shop.charge\n"
-
-    assert terminal("validate", script) == (0, said, "")
-    assert json.loads(terminal("validate", script, "--json")[1])["valid"]
-
-
 # All of them
 
 

@@ -52,6 +52,11 @@ class Registry:
                 changed.append(spec.name)
         return changed
 
+    def schemas(self, namespace: str) -> dict[str, str]:
+        """Return the JSON Schemas of requests, by function, of those that have one."""
+        specs = self._specs.get(namespace, {})
+        return {n: spec.input_schema for n, spec in specs.items() if spec.input_schema}
+
     def unknown(self, namespace: str, names: Iterable[str]) -> dict[str, str]:
         """Return the names that nobody registered, each with the nearest or ``""``."""
         known = self._specs.get(namespace, {})

@@ -19,9 +19,9 @@ from starflow_service.runtime.types import (
     ScriptReport,
     StartRequest,
 )
+from starflow_service.runtime.validation import all_errors, validate
 from starflow_service.starlark import jsontext
 from starflow_service.starlark.bundle import Source
-from starflow_service.starlark.diagnostics import Diagnostic
 from starflow_service.starlark.program import Program
 
 View = Callable[[LiveRun], RunView]
@@ -69,22 +69,20 @@ class Starts:
 
     async def validate(self, namespace: str, script: Source) -> ScriptReport:
         """Check *script* without running it."""
-        script_hash = hash_of(script)
-        try:
-            program = await self._programs.compile(script_hash, script)
-        except ScriptInvalidError as error:
-            return ScriptReport(False, error.diagnostics, script_hash, ())
-        functions = list(program.functions)
-        diagnostics = [*program.warnings, *self._unknown(namespace, program)]
-        diagnostics.sort(key=lambda found: (found.file, found.pos))
-        valid = all(diagnostic.severity != "error" for diagnostic in diagnostics)
-        return ScriptReport(valid, diagnostics, script_hash, functions)
+        return await validate(self._programs, self._registry, namespace, script)
 
     async def _program(self, request: StartRequest) -> tuple[str, Program]:
         if request.script_hash:
             return request.script_hash, await self._programs.load(request.script_hash)
         script_hash = hash_of(request.script)
-        return script_hash, await self._programs.compile(script_hash, request.script)
+        try:
+            program = await self._programs.compile(script_hash, request.script)
+        except ScriptInvalidError as error:
+            # Now that it is refused, all that is wrong with it may as well be said.
+            raise ScriptInvalidError(
+                await all_errors(request.script, error.diagnostics)
+            ) from error
+        return script_hash, program
 
     def _check_functions(self, request: StartRequest, program: Program) -> None:
         if request.allow_unregistered:
@@ -92,20 +90,6 @@ class Starts:
         unknown = self._registry.unknown(request.namespace, program.functions)
         if unknown:
             raise FunctionUnknownError(unknown)
-
-    def _unknown(self, namespace: str, program: Program) -> list[Diagnostic]:
-        unknown = self._registry.unknown(namespace, program.functions)
-        return [
-            Diagnostic(
-                "error",
-                "UNKNOWN_FUNCTION",
-                f"no worker ever registered {name}",
-                program.functions[name].pos,
-                f"did you mean {nearest}?" if nearest else "start its worker first",
-                program.functions[name].file,
-            )
-            for name, nearest in unknown.items()
-        ]
 
     async def _attach(
         self, key: str, request: StartRequest, script_hash: str

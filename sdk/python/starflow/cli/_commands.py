@@ -11,8 +11,8 @@ from starflow import _json
 from starflow._client import Client
 from starflow._failure import Failure
 from starflow._run import Run, outcome
-from starflow.cli import _exits, _render, _scripts
-from starflow.errors import ConversionError, ScriptInvalid
+from starflow.cli import _exits, _findings, _render, _scripts
+from starflow.errors import ConversionError, FunctionUnknown, ScriptInvalid
 
 Command = Callable[[Client, argparse.Namespace], Awaitable[int]]
 
@@ -65,9 +65,23 @@ async def _start(client: Client, options: argparse.Namespace) -> Run:
             run_id=options.run_id,
             allow_unregistered=options.allow_unregistered,
         )
-    except ScriptInvalid as error:
+    except (FunctionUnknown, ScriptInvalid) as error:
         error.message = given.located(error.message)
+        if not options.json:
+            await _show_errors(client, given, error)
         raise
+
+
+async def _show_errors(client: Client, given: _scripts.Given, error: Exception) -> None:
+    """Show what keeps a script from being run, instead of only naming the first."""
+    found = await client.validate(given.script)
+    errors = [each for each in found.diagnostics if each.severity == "ERROR"]
+    if not errors:
+        return
+    _findings.show(given, errors, sys.stderr)
+    by = " (by --allow-unregistered)" if isinstance(error, FunctionUnknown) else ""
+    refusal = f"{given.name} was not run: {_findings.counted(errors)}{by}"
+    raise _exits.CommandError(refusal) from error
 
 
 async def get(client: Client, options: argparse.Namespace) -> int:
@@ -137,11 +151,13 @@ async def unpause(client: Client, options: argparse.Namespace) -> int:
 
 
 async def validate(client: Client, options: argparse.Namespace) -> int:
-    """Check a script."""
-    given = _scripts.given(options)
-    found = await client.validate(given.script)
-    _render.validation(given, found, as_json=options.json)
-    return _exits.OK if found.valid else _exits.FAILED
+    """Check scripts."""
+    if options.files.count("-") > 1:
+        raise _exits.CommandError("standard input can be read only once")
+    scripts = [_scripts.read(file, options.entry) for file in options.files]
+    found = [(given, await client.validate(given.script)) for given in scripts]
+    _render.validations(found, as_json=options.json)
+    return _exits.OK if all(each.valid for _, each in found) else _exits.FAILED
 
 
 def _read_text(file: str) -> str:

@@ -324,10 +324,14 @@ def _add_unpause(commands: Any) -> None:
 
 
 def _add_validate(commands: Any) -> None:
-    example = "  starflow validate order.star"
-    help = "check a script without running it"
+    example = (
+        "  starflow validate order.star\n"
+        "  starflow validate flows/*.star --json | jq .diagnostics\n"
+        "  generate | starflow validate -"
+    )
+    help = "check scripts without running them"
     parser = _add(commands, "validate", help, example)
-    _scripts.add_arguments(parser)
+    _scripts.add_arguments(parser, several=True)
     _on_client(parser, _commands.validate)
 
 

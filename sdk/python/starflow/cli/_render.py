@@ -4,11 +4,13 @@ import dataclasses
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from starflow import _convert
 from starflow._model import Event, RunInfo, SignalOutcome, Validation, Wait
+from starflow.cli import _findings
 from starflow.cli._scripts import Given
 
 _UNCUT = 1_000_000
@@ -122,30 +124,39 @@ def signal_outcome(run_id: str, found: SignalOutcome, *, as_json: bool) -> None:
         print(f"{found.disposition.lower()}: {run_id} had this signal before")
 
 
-def validation(given: Given, found: Validation, *, as_json: bool) -> None:
-    """Print what was found in a script, each finding with its line and a caret."""
+def validations(found: Sequence[tuple[Given, Validation]], *, as_json: bool) -> None:
+    """Print what was found in scripts: pictures, or one document."""
     if as_json:
-        json_line(dataclasses.asdict(found))
+        json_line(_validations_document(found))
         return
-    for each in found.diagnostics:
-        lines = given.lines(each.file)
-        place = given.place(each.file)
-        place += f":{each.line}:{each.column}" if each.line else ""
-        print(f"{place}: {each.severity.lower()}: {each.message} [{each.code}]")
-        if 0 < each.line <= len(lines):
-            line = lines[each.line - 1]
-            print(f"    {line}")
-            print(f"    {_blank(line, each.column)}^")
-        if each.hint:
-            print(f"    {each.hint}")
-    if found.valid:
-        functions = ", ".join(found.functions) or "no functions"
-        print(f"{given.name}: valid, calls {functions}")
+    for given, each in found:
+        _findings.show(given, each.diagnostics)
+        print(_findings.summary(given, each))
+    if len(found) > 1:
+        valid = sum(each.valid for _, each in found)
+        print(f"{valid} of {len(found)} scripts are valid")
 
 
-def _blank(line: str, column: int) -> str:
-    # Tabs stay tabs, so that the caret stands where the terminal puts the character.
-    return "".join("\t" if c == "\t" else " " for c in line[: max(column, 1) - 1])
+def _validations_document(
+    found: Sequence[tuple[Given, Validation]],
+) -> dict[str, Any]:
+    return {
+        "valid": all(each.valid for _, each in found),
+        "diagnostics": [
+            {"script": given.name, **dataclasses.asdict(finding)}
+            for given, each in found
+            for finding in each.diagnostics
+        ],
+        "scripts": [
+            {
+                "name": given.name,
+                "valid": each.valid,
+                "script_hash": each.script_hash,
+                "functions": list(each.functions),
+            }
+            for given, each in found
+        ],
+    }
 
 
 def _wait(run_id: str, wait: Wait) -> str:

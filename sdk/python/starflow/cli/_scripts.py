@@ -9,6 +9,8 @@ from pathlib import Path
 from starflow._bundle import DEFAULT_ENTRY, Bundle
 from starflow.cli import _exits
 
+# What ends a line for the service; str.splitlines knows more.
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _PLACE = re.compile(r"^([^\s:]+)(?=:\d)")
 
 
@@ -29,8 +31,8 @@ class Given:
     def lines(self, file: str) -> list[str]:
         """Return the lines of one of its files; empty means the only one."""
         if not isinstance(self.script, Bundle):
-            return self.script.splitlines()
-        return self.script.sources.get(file or self.script.entry, "").splitlines()
+            return _LINE_END.split(self.script)
+        return _LINE_END.split(self.script.sources.get(file or self.script.entry, ""))
 
     def located(self, message: str) -> str:
         """Return the service's *message* with the name of the file as it lies here."""
@@ -41,13 +43,16 @@ class Given:
         return self.place("" if file == "script" else file)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what names a script."""
+def add_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add what names a script, or *several*."""
     help = (
         "the script, with what it loads from its folder; or a folder of files; or -"
         " for standard input"
     )
-    parser.add_argument("file", metavar="FILE", help=help)
+    if several:
+        parser.add_argument("files", metavar="FILE", nargs="+", help=help)
+    else:
+        parser.add_argument("file", metavar="FILE", help=help)
     parser.add_argument(
         "--entry",
         metavar="PATH",
@@ -63,14 +68,24 @@ def given(options: argparse.Namespace) -> Given:
         CommandError: It is no UTF-8 text.
         OSError: It cannot be read.
     """
-    file: str = options.file
-    if options.entry is not None and not Path(file).is_dir():
+    return read(options.file, options.entry)
+
+
+def read(file: str, given_entry: str | None) -> Given:
+    """
+    Return the script that *file* names; the entry is for folders.
+
+    Raises:
+        CommandError: It is no UTF-8 text.
+        OSError: It cannot be read.
+    """
+    if given_entry is not None and not Path(file).is_dir():
         raise _exits.CommandError("--entry is for folders")
     if file == "-":
         return Given(file, sys.stdin.read())
     try:
         if Path(file).is_dir():
-            entry = options.entry or DEFAULT_ENTRY
+            entry = given_entry or DEFAULT_ENTRY
             return Given(file, Bundle.from_directory(file, entry=entry))
         bundle = Bundle.from_file(file)
     except UnicodeDecodeError as error:
