@@ -23,7 +23,7 @@ from greenlet import greenlet
 
 from starflow_service.starlark.branches import Branches
 from starflow_service.starlark.errors import Frame, LimitError
-from starflow_service.starlark.outcomes import SLICED, SUSPENDED, Outcome
+from starflow_service.starlark.outcomes import GAVE_WAY, SLICED, SUSPENDED, Outcome
 from starflow_service.starlark.trace import live_stack
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Meter:
         if self.hub is None:
             raise RuntimeError("no script is running on this meter")
         self.check()
-        leave(self.hub, SUSPENDED)
+        leave(self.hub, GAVE_WAY)
 
     def begin_slice(self) -> None:
         """Begin a slice, because others have had their turn."""

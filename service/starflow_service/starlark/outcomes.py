@@ -12,6 +12,11 @@ class Suspended:
 
 
 @dataclass(frozen=True, slots=True)
+class GaveWay:
+    """A branch waits, and is among the ready ones once it need not any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sliced:
     """The script's time slice is over; it goes on as soon as it is resumed."""
 
@@ -44,8 +49,11 @@ class Aborted:
     abort: Abort
 
 
-Outcome: TypeAlias = Suspended | Sliced | Returned | Failed | Restarted | Aborted
+Outcome: TypeAlias = (
+    Suspended | GaveWay | Sliced | Returned | Failed | Restarted | Aborted
+)
 
-# These two carry nothing, so one of each is enough for every thread.
+# These carry nothing, so one of each is enough for every thread.
 SUSPENDED = Suspended()
+GAVE_WAY = GaveWay()
 SLICED = Sliced()

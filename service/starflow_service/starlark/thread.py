@@ -34,6 +34,7 @@ from starflow_service.starlark.host import Context, Host
 from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
 from starflow_service.starlark.meter import Meter
 from starflow_service.starlark.outcomes import (
+    GAVE_WAY,
     SLICED,
     SUSPENDED,
     Aborted,
@@ -115,14 +116,12 @@ class Thread:
         branches = self._branches
         while (branch := branches.next()) is not None:
             outcome = self._enter(branch, hub)
-            if outcome is SUSPENDED:
-                if not branch.missing:
-                    branches.interrupted = branch
-                    return SUSPENDED
-            elif outcome is SLICED:
+            if outcome is GAVE_WAY:
+                continue
+            if outcome is SUSPENDED or outcome is SLICED:
                 branches.interrupted = branch
-                return SLICED
-            elif branch is branches.main or type(outcome) is Aborted:
+                return outcome
+            if branch is branches.main or type(outcome) is Aborted:
                 branches.kill_open()
                 return outcome
             else:
