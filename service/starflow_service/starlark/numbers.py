@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Python's own parsers take spaces, underscores and every script's digits.
 _INTEGER = re.compile("([+-]?)(0[bB]|0[oO]|0[xX])?([0-9a-zA-Z]+)")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_SPECIAL = re.compile("[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
+_SPECIAL = re.compile("[+-]?(?:inf|infinity|nan)", re.IGNORECASE | re.ASCII)
 _PREFIXES = {"0b": 2, "0o": 8, "0x": 16}
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Bits that a digit is worth at least, in tenths: log2 of 10 is 3.3.
