@@ -1,0 +1,42 @@
+"""Runs are looked for in all partitions at once, and come in one order."""
+
+from random import Random
+from uuid import uuid4
+
+import pytest
+
+from starflow_backends import Phase
+from starflow_backends.redis import RedisStore
+from starflow_backends.testing import appended, outcomes_of
+
+ALL = list(Phase)
+PHASES = [Phase.CALLING, Phase.RUNNABLE]
+
+
+@pytest.fixture(params=[1, 16, 1024])
+async def store(request, shared_redis):
+    store = RedisStore(
+        f"{shared_redis.url}?prefix={uuid4().hex}&partitions={request.param}"
+    )
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_pages_of_any_size_give_each_run_once_and_in_order(store):
+    chance = Random(1)
+    # Names that are near each other in one partition, and far from those in others.
+    runs = {f"ns/{chance.randrange(10**9)}": chance.choice(ALL) for _ in range(1_500)}
+    outcomes = await outcomes_of(
+        store, (appended(run, 0, b"one", phase=phase) for run, phase in runs.items())
+    )
+    assert outcomes == [None] * len(runs)
+    wanted = sorted(run for run, phase in runs.items() if phase in PHASES)
+
+    for limit in (37, 500, 10_000):
+        found, after = [], ""
+        while page := await store.runs_in(PHASES, after=after, limit=limit):
+            assert len(page) <= limit
+            found += page
+            after = page[-1]
+        assert found == wanted
