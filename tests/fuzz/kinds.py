@@ -10,6 +10,7 @@ from tests.fuzz.differential import compare
 from tests.fuzz.grammar import make_program
 from tests.fuzz.mutation import make_mutant
 from tests.fuzz.shrinking import shrink
+from tests.fuzz.variants import compare_variants, make_variant
 from tests.fuzz.verdict import Verdict, judge
 
 # Programs that showed a fault once: each is judged for ever.  The name of a file begins
@@ -42,6 +43,7 @@ KINDS = {
         Kind("grammar", make_program, judge, tokens=True),
         Kind("mutation", make_mutant, judge, tokens=True),
         Kind("bundle", make_bundle, judge, tokens=True),
+        Kind("variant", make_variant, compare_variants, tokens=True),
         Kind("common", make_common, compare, tokens=False),
     )
 }

@@ -26,7 +26,13 @@ PATHS = os.pathsep.join(
     str(ROOT / room) for room in ("service", "backends", "sdk/python", ".")
 )
 BLOCKS = 5
-PROGRAMS = {"grammar": 750, "mutation": 2_500, "bundle": 200, "common": 750}
+PROGRAMS = {
+    "grammar": 750,
+    "mutation": 2_500,
+    "bundle": 200,
+    "variant": 200,
+    "common": 750,
+}
 
 
 def seeds(kind: str, block: int) -> range:

@@ -136,14 +136,14 @@ def foreign_word(text: str, source: str) -> str:
     return ""
 
 
-def play(source: str, seed: int = 0) -> Run:
+def play(source: str, seed: int = 0, limits: Limits = LIMITS) -> Run:
     """Run *source* to where nothing more happens by itself."""
     run = Run(
         from_text(source) or source,
         Answers(),
         [seed, {"a": [1.5, None, "é"]}],
         world=World(seed),
-        limits=LIMITS,
+        limits=limits,
         chance=Random(seed),
     )
     for _ in range(STEPS_MAX):

@@ -126,7 +126,9 @@ class Calls(Elements):
             signature = python_signature(METHODS[kind][selection.name], 2)
             if call_fits(signature, node):
                 method = _Method(node, selection, kind, arguments)
-                return self._likely_method(method, owner, place)
+                # Where the general way below finds that there is no such method.
+                found = at(selection.pos) if effects else place
+                return self._likely_method(method, owner, place, found)
         packed = _pack(node.arguments, arguments, place)
         name = py.constant(selection.name, at(selection.pos))
         if not effects:
@@ -134,9 +136,11 @@ class Calls(Elements):
         function = py.metered("!attr", [owner, name], at(selection.pos))
         return py.metered("!call", [function, *packed], place)
 
-    def _likely_method(self, method: "_Method", owner: ast.expr, place: At) -> ast.expr:
+    def _likely_method(
+        self, method: "_Method", owner: ast.expr, place: At, found: At
+    ) -> ast.expr:
         """
-        Return a call of the one method of this name that there is.
+        Return a call of the one method of this name that there is, *found* at a place.
 
         It is `(function if the owner is of its class else bound)(arguments)`, so that
         the arguments are written once, and evaluated after the look at the owner.
@@ -157,7 +161,7 @@ class Calls(Elements):
                 tests = [py.either([*tests, py.is_among(again, others, place)], place)]
         skipped = py.constant(len(given), place)
         constant = py.constant(name, at(method.selection.pos))
-        bound = py.metered("!bound", [again, constant, skipped], place)
+        bound = py.metered("!bound", [again, constant, skipped], found)
         callee = ast.IfExp(py.both(tests, place), function, bound, **place)
         positional, keywords = _split(method.node.arguments, method.arguments, place)
         return ast.Call(callee, [*given, *positional], keywords, **place)
