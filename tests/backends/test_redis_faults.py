@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ from starflow_backends import (
 from starflow_backends.redis import RedisStore
 from starflow_backends.testing import appended, assert_run, outcomes_of
 from tests.backends.appending_child import RUNS, event_at, timer_at
-from tests.support.processes import until_async
-from tests.support.redis_server import free_port
+from tests.support.processes import until, until_async
+from tests.support.redis_server import RedisServer, free_port
 
 CHILD = Path(__file__).with_name("appending_child.py")
 BACKENDS = Path(__file__).parents[2] / "backends"
@@ -95,9 +96,15 @@ class Proxy:
     """Stands between a store and Redis, and may keep the answers to itself."""
 
     def __init__(self, redis):
+        # Where new connections lead.
         self.redis = redis
         self.swallows = False
         self._writers = []
+
+    def cut(self):
+        for writer in self._writers:
+            writer.close()
+        self._writers.clear()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -107,8 +114,7 @@ class Proxy:
 
     async def __aexit__(self, *_):
         self._server.close()
-        for writer in self._writers:
-            writer.close()
+        self.cut()
         await self._server.wait_closed()
 
     async def _serve(self, reader, writer):
@@ -288,6 +294,70 @@ async def test_a_redis_that_went_back_in_time_ends_the_service(store, redis):
     for version in (1, 2):
         with pytest.raises(UnsafeError):
             await store.append(appended("ns/r", version, b"three"))
+
+
+@pytest.fixture
+def pair():
+    """A primary and its replica."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sf-redis-") as first,
+        tempfile.TemporaryDirectory(prefix="sf-redis-") as second,
+    ):
+        primary = RedisServer(Path(first), on_tcp=True, repl_diskless_sync_delay="0")
+        replica = RedisServer(
+            Path(second), on_tcp=True, replicaof=f"127.0.0.1 {primary.port}"
+        )
+        primary.start()
+        replica.start()
+        yield primary, replica
+        replica.end()
+        primary.end()
+
+
+async def copied(primary, replica):
+    """Wait until the replica has all that the primary has."""
+
+    def offset(server, name):
+        (line,) = [
+            line
+            for line in server.command("INFO", "replication").splitlines()
+            if line.startswith(f"{name}:")
+        ]
+        return int(line.partition(":")[2])
+
+    def is_copied():
+        is_up = "master_link_status:up" in replica.command("INFO", "replication")
+        name = "master_repl_offset"
+        return is_up and offset(replica, name) == offset(primary, name)
+
+    await until(is_copied, "the replica has everything")
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+async def test_a_promoted_replica_is_used_only_if_it_has_everything(pair, is_behind):
+    primary, replica = pair
+    async with Proxy(primary) as proxy:
+        store = RedisStore(f"{proxy.url}?lease_ms=60000")
+        await store.open()
+        await store.append(appended("ns/r", 0, b"one"))
+        await copied(primary, replica)
+        replica.command("REPLICAOF", "NO", "ONE")
+        if is_behind:
+            # Of a run that nobody looks at.
+            await store.append(appended("ns/other", 0, b"lost"))
+        proxy.redis = replica
+        proxy.cut()
+
+        if is_behind:
+            loss = await store.wait_lost()
+            assert isinstance(loss, UnsafeError)
+            assert "went back in time" in str(loss)
+            with pytest.raises(UnsafeError):
+                await store.append(appended("ns/r", 1, b"two"))
+        else:
+            await surely(store, appended("ns/r", 1, b"two"))
+            await assert_run(store, "ns/r", [b"one", b"two"])
+        await store.close()
 
 
 async def test_events_that_were_not_acknowledged_may_be_lost(redis):
