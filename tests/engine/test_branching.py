@@ -118,7 +118,7 @@ def check_steps(run):
     """
     unstored = inside_a_restart(run.log)
     for length in range(1, len(run.log)):
-        steps = [*takewhile(lambda event: isinstance(event, STEPS), run.log[length:])]
+        steps = [*takewhile(lambda event: type(event) in STEPS, run.log[length:])]
         if steps and length not in unstored:
             new = decisions_after(run.script, run.log, length)
             assert new[: len(steps)] == steps, f"after event {length}"

@@ -106,7 +106,7 @@ class Answered:
 
 
 # The steps of a script: what can prove that a lone sleep has ended.
-STEPS = (Call, Sleep, TimeNow, RandInt, Finish, Wait, Drop, Status, Restart)
+STEPS = frozenset({Call, Sleep, TimeNow, RandInt, Finish, Wait, Drop, Status, Restart})
 
 
 class History:
@@ -199,7 +199,7 @@ class History:
             raise LogCorruptError(
                 event.version, f"{event.NAME}: START is first, and only first"
             )
-        if self.quiet_sleep is not None and isinstance(event, STEPS):
+        if self.quiet_sleep is not None and type(event) in STEPS:
             self._end_quiet_sleep(event)
         self._APPLY[type(event)](self, event)
         self.version = event.version

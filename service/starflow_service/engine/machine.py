@@ -123,15 +123,15 @@ class Machine:
 
     def turn(self) -> Turn:
         """Run the script until it waits, ends, or has used up its time slice."""
-        outcome = self._resume()
-        while outcome is SUSPENDED:
-            try:
+        outcome = self._go_on()
+        try:
+            while outcome is SUSPENDED:
                 if not self._host.stir():
                     return Turn.BLOCKED
-            except ReplayMismatch as mismatch:
-                mismatch.stack = self._thread.stack()
-                return self._park(mismatch)
-            outcome = self._thread.resume()
+                outcome = self._thread.resume()
+        except ReplayMismatch as mismatch:
+            mismatch.stack = self._thread.stack()
+            return self._park(mismatch)
         if outcome is SLICED:
             return Turn.SLICED
         return self._end(outcome)
@@ -165,10 +165,12 @@ class Machine:
         """Give the blocked script what came for it; then turn, before the next."""
         self._tape.arrive(arrival)
 
-    def _resume(self) -> Outcome:
-        self._thread.meter.begin_slice()
+    def _go_on(self) -> Outcome:
+        """Let the script run as far as it can by itself."""
+        meter = self._thread.meter
+        meter.begin_slice()
         if self._started:
-            return self._thread.resume()
+            return self._thread.resume() if meter.branches.is_runnable else SUSPENDED
         self._started = True
         return self._thread.start(self._input)
 

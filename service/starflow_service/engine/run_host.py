@@ -240,11 +240,11 @@ class RunHost:
         alarm: int | None = None,
     ) -> None:
         """Wait until all *keys* have ended, or *alarm* has."""
+        is_alone = alarm is None and not self._branches.open
+        if is_alone and self._take_alone(keys, asked):
+            return
         ended = self._branches.ended
-        missing = 0
-        for key in keys:
-            if key not in ended:
-                missing += 1
+        missing = sum(key not in ended for key in keys)
         if not missing:
             return
         me = self._branches.current
@@ -256,18 +256,37 @@ class RunHost:
             me.own = (alarm,)
         elif own:
             me.own = keys
-        self._wait(m, missing, asked)
+        self._wait(m, missing, asked, is_done=is_alone)
         self._branches.forget(me)
 
-    def _wait(self, m: Meter, missing: int, asked: Asked) -> None:
-        """Wait until so many of the keys that the branch watches have ended."""
+    def _take_alone(self, keys: tuple[int, ...], asked: Asked) -> bool:
+        """
+        Take answers for a script of one branch until all *keys* have ended.
+
+        It comes to the same as waiting, without the tables; False: they have not.
+        """
+        ended = self._branches.ended
+        for key in keys:
+            while key not in ended:
+                if self._is_interruptible() or not self._tape.advance(asked):
+                    return False
+        return True
+
+    def _wait(
+        self, m: Meter, missing: int, asked: Asked, *, is_done: bool = False
+    ) -> None:
+        """
+        Wait until so many of the keys that the branch watches have ended.
+
+        *is_done* says that all answers that are there have been taken.
+        """
         branches = self._branches
         branches.block(missing, asked)
         ready = branches.ready
         me = branches.current
         # As long as nobody else can run, there is no need to leave.
         while not ready:
-            if self._is_interruptible() or not self._tape.advance(asked):
+            if is_done or self._is_interruptible() or not self._tape.advance(asked):
                 break
         else:
             if ready[0] is me:
@@ -466,16 +485,17 @@ class RunHost:
     def _hand_over(self, arrival: Arrival) -> None:
         """Put an answer of the world where the script will find it."""
         self._meter.grant(1)
-        if isinstance(arrival, Return | Resume):
-            self._results[arrival.call_version] = arrival.result
-            self._see_end(arrival.call_version)
-        elif isinstance(arrival, Wake | LoneWake):
-            self._see_end(arrival.sleep_version)
-        elif isinstance(arrival, Answer):
-            self._results[arrival.wait_version] = arrival.result
-            self._see_end(arrival.wait_version)
-        else:
-            self._is_cancelled = True
+        match arrival:
+            case Return() | Resume():
+                self._results[arrival.call_version] = arrival.result
+                self._see_end(arrival.call_version)
+            case Wake() | LoneWake():
+                self._see_end(arrival.sleep_version)
+            case Answer():
+                self._results[arrival.wait_version] = arrival.result
+                self._see_end(arrival.wait_version)
+            case _:
+                self._is_cancelled = True
 
     def _see_end(self, version: int) -> None:
         self._open.discard(version)

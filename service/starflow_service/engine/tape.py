@@ -43,6 +43,8 @@ from starflow_service.starlark.limits import Limits
 E = TypeVar(
     "E", Call, Sleep, TimeNow, RandInt, Finish, Wait, Drop, Status, Restart, Start
 )
+_ANSWERS = frozenset({Return, Resume, Wake, Cancel})
+
 Asked: TypeAlias = Callable[[], str]
 
 
@@ -117,7 +119,7 @@ class Tape:
     def catch_up(self) -> Event | None:
         """Take the answers before the next step, which is sure; return its event."""
         event = self._peek()
-        while event is not None and not isinstance(event, STEPS):
+        while event is not None and type(event) not in STEPS:
             self._answer(event)
             event = self._peek()
         if event is None:
@@ -165,13 +167,14 @@ class Tape:
         Raises:
             ReplayMismatch: The log holds a step instead.
         """
-        event = self._peek()
+        event = self._peek() if self._cursor < len(self._recorded) else None
         if event is None:
-            self._inbox += self.ledger.take_arrivals()
             if not self._inbox:
-                return False
+                self._inbox = self.ledger.take_arrivals()
+                if not self._inbox:
+                    return False
             self._take_live()
-        elif not isinstance(event, STEPS):
+        elif type(event) not in STEPS:
             self._answer(event)
         elif not self._wake_quietly():
             raise self.mismatch(event, asked())
@@ -201,8 +204,9 @@ class Tape:
                 self.hand_over(Answer(waiter, event.result))
             return
         self.consume(event)
-        if isinstance(event, Return | Resume | Wake | Cancel):
-            self.hand_over(event)
+        if type(event) in _ANSWERS:
+            # The others, a YIELD or a kept signal, change nothing for the script.
+            self.hand_over(event)  # type: ignore[arg-type]
 
     def _peek(self) -> Event | None:
         """Return the next recorded event that has a meaning, or None at the end."""

@@ -73,6 +73,12 @@ class Branch:
         self.depth = 0
         self.flags: list[list[bool]] | None = None
 
+    def take_work(self) -> Work:
+        """Return what a branch is to call; it is told once."""
+        work, self.work = self.work, None
+        assert work is not None, "main is not begun by its work"
+        return work
+
 
 class Branches:
     """All branches of one run."""
@@ -207,6 +213,11 @@ class Branches:
         raise error
 
     # Taking turns
+
+    @property
+    def is_runnable(self) -> bool:
+        """Whether a branch can go on."""
+        return self.interrupted is not None or bool(self.ready)
 
     def next(self) -> Branch | None:
         """Return the branch that runs now; None: all of them wait."""

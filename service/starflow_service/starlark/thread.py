@@ -15,12 +15,13 @@ The rules that keep greenlets safe beside an event loop:
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from greenlet import getcurrent, greenlet
 
 from starflow_service.starlark import jsontext
-from starflow_service.starlark.branches import Branch, Work
+from starflow_service.starlark.branches import Work
 from starflow_service.starlark.calls import call
 from starflow_service.starlark.errors import (
     Abort,
@@ -63,7 +64,7 @@ class Thread:
     Every method belongs to the thread of the event loop.
     """
 
-    __slots__ = ("_branches", "_input", "meter", "program")
+    __slots__ = ("_branches", "meter", "program")
 
     def __init__(
         self, program: Program, host: Host, limits: Limits = DEFAULT_LIMITS
@@ -72,7 +73,6 @@ class Thread:
         self.meter = Meter(host, limits)
         self._branches = self.meter.branches
         self._branches.program = program
-        self._input: Callable[[Meter], Any] | None = None
 
     def start(self, input_value_factory: Callable[[Meter], Any]) -> Outcome:
         """
@@ -86,8 +86,9 @@ class Thread:
         main = self._branches.main
         if main.greenlet is not None:
             raise RuntimeError("the thread was started before")
-        main.greenlet = greenlet(run_program)
-        self._input = input_value_factory
+        main.greenlet = greenlet(
+            partial(run_program, self.program, self.meter, input_value_factory)
+        )
         self._branches.interrupted = main
         return self.resume()
 
@@ -101,44 +102,34 @@ class Thread:
         Raises:
             RuntimeError: there is nothing to go on with.
         """
-        main = self._branches.main.greenlet
+        branches, m = self._branches, self.meter
+        main = branches.main.greenlet
         if main is None or main.dead:
             raise RuntimeError("the thread is not waiting")
-        if self.meter.hub is not None:
+        if m.hub is not None:
             raise RuntimeError("a script cannot resume itself")
-        self.meter.hub = getcurrent()
+        hub = m.hub = getcurrent()
         try:
-            return self._take_turns(self.meter.hub)
-        finally:
-            self.meter.hub = None
-
-    def _take_turns(self, hub: greenlet) -> Outcome:
-        branches = self._branches
-        while (branch := branches.next()) is not None:
-            outcome = self._enter(branch, hub)
-            if outcome is GAVE_WAY:
-                continue
-            if outcome is SUSPENDED or outcome is SLICED:
-                branches.interrupted = branch
-                return outcome
-            if branch is branches.main or type(outcome) is Aborted:
-                branches.kill_open()
-                return outcome
-            else:
+            while (branch := branches.next()) is not None:
+                child = branch.greenlet
+                if child is None:
+                    child = branch.greenlet = greenlet(
+                        partial(run_branch, m, branch.take_work())
+                    )
+                child.parent = hub
+                outcome = enter(child)
+                if outcome is GAVE_WAY:
+                    continue
+                if outcome is SUSPENDED or outcome is SLICED:
+                    branches.interrupted = branch
+                    return outcome
+                if branch is branches.main or type(outcome) is Aborted:
+                    branches.kill_open()
+                    return outcome
                 branches.end(branch, outcome)
-        return SUSPENDED
-
-    def _enter(self, branch: Branch, hub: greenlet) -> Outcome:
-        child = branch.greenlet
-        if child is None:
-            child = branch.greenlet = greenlet(run_branch)
-            child.parent = hub
-            return enter(child, self.meter, branch.work)
-        child.parent = hub
-        if self._input is None:
-            return enter(child)
-        factory, self._input = self._input, None
-        return enter(child, self.program, self.meter, factory)
+            return SUSPENDED
+        finally:
+            m.hub = None
 
     def kill(self) -> None:
         """End it, from the hub.  Ending it again does nothing."""
@@ -155,14 +146,14 @@ class Thread:
         return [] if child is None else live_stack(child.gr_frame)
 
 
-def enter(child: greenlet, *arguments: Any) -> Outcome:
+def enter(child: greenlet) -> Outcome:
     """
     Switch to a script.
 
     A function of its own because a tracer, such as the one that measures coverage,
     finds its place again only at a call or a return.
     """
-    outcome: Outcome = child.switch(*arguments)
+    outcome: Outcome = child.switch()
     return outcome
 
 
