@@ -15,13 +15,19 @@ from starflow_service.starlark.facts import Facts
 from starflow_service.starlark.lints import lint
 from starflow_service.starlark.loading import Sources, in_file
 from starflow_service.starlark.parser import Reading, read
-from starflow_service.starlark.program import Place, _main_fault
+from starflow_service.starlark.program import Place, main_fault
 from starflow_service.starlark.resolver import Files, Resolution, examine
 from starflow_service.starlark.syntax import Call, Expr
 
 # What the request of a call is called, and where it stands.
 _REQUEST = "req"
 _REQUEST_PLACE = 1
+# Where functions that call others take the function and its request.
+_CALLERS = {
+    ("flow", "call"): (1, 2),
+    ("flow", "catch"): (0, 2),
+    ("flow", "start"): (1, 2),
+}
 
 
 class Request(NamedTuple):
@@ -104,7 +110,7 @@ def _check_file(
     resolution, errors = examine(
         reading.file, UNIVERSE, _members(), files, lost=reading.lost
     )
-    fault = _main_fault(resolution)
+    fault = main_fault(resolution)
     if is_entry and fault is not None and "main" not in reading.lost:
         errors.append(fault)
     facts = Facts(reading.file, lost=reading.lost)
@@ -136,19 +142,34 @@ def _requests(facts: Facts, file: str) -> list[Request]:
     found = []
     for function in facts.functions:
         for part in function.expressions():
-            if isinstance(part, Call) and (path := facts.host_path(part.function)):
-                value = _request_of(part)
-                if value is not None:
-                    found.append(Request(path, value, file))
+            if not isinstance(part, Call):
+                continue
+            path, place = _called(facts, part)
+            value = _request_of(part, place) if path else None
+            if value is not None:
+                found.append(Request(path, value, file))
     return found
 
 
-def _request_of(call: Call) -> Expr | None:
+def _called(facts: Facts, call: Call) -> tuple[str, int]:
+    """Return the worker's function that a call leads to, and its request's place."""
+    path = facts.host_path(call.function)
+    member = facts.member(call.function)
+    if path or member not in _CALLERS:
+        return path, _REQUEST_PLACE
+    function, request = _CALLERS[member]
+    for place, argument in enumerate(call.arguments[: function + 1]):
+        if place == function and argument.kind == "positional":
+            return facts.host_path(argument.value), request
+    return "", request
+
+
+def _request_of(call: Call, request_place: int) -> Expr | None:
     for place, argument in enumerate(call.arguments):
         if argument.kind in {"star", "starstar"}:
             return None
-        is_second = argument.kind == "positional" and place == _REQUEST_PLACE
-        if is_second or argument.name == _REQUEST:
+        is_request = argument.kind == "positional" and place == request_place
+        if is_request or argument.name == _REQUEST:
             return argument.value
     return None
 

@@ -162,6 +162,9 @@ _PLURAL: Final = frozenset(
         "positional-only parameters",
     ]
 )
+# What Python imports under a name that loads have, too.
+LOADABLE: Final = frozenset(["hashlib", "json", "math", "time", "uuid"])
+
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}!:=]*)\}")
 _HINT_MAX: Final = 120
 

@@ -16,12 +16,12 @@ _ENDS: Final = (syntax.Return, syntax.Break, syntax.Continue)
 def lint_flow(facts: Facts) -> Iterator[Diagnostic]:
     """Yield what is suspicious about the order of execution."""
     for function in facts.functions:
-        yield from _unreachable(function.body)
+        yield from _unreachable(facts, function.body)
         for statement in function.statements:
             if isinstance(statement, syntax.If | syntax.For):
-                yield from _unreachable(statement.body)
+                yield from _unreachable(facts, statement.body)
             if isinstance(statement, syntax.If):
-                yield from _unreachable(statement.orelse)
+                yield from _unreachable(facts, statement.orelse)
             elif isinstance(statement, syntax.ExprStmt):
                 yield from _without_effect(facts, statement.value)
     yield from _recursions(facts)
@@ -30,21 +30,25 @@ def lint_flow(facts: Facts) -> Iterator[Diagnostic]:
 # Statements that are never executed
 
 
-def _unreachable(body: Sequence[Stmt]) -> Iterator[Diagnostic]:
+def _unreachable(facts: Facts, body: Sequence[Stmt]) -> Iterator[Diagnostic]:
     for before, statement in pairwise(body):
-        if _ends(before):
+        if _ends(facts, before):
             message = f"this is never executed: {_why(before)}"
             yield warning("UNREACHABLE", message, statement.start, "delete it")
             return
 
 
-def _ends(statement: Stmt) -> bool:
+def _ends(facts: Facts, statement: Stmt) -> bool:
     """Tell whether nothing after *statement* in its block is ever executed."""
     match statement:
         case syntax.If(body=body, orelse=orelse):
-            return bool(orelse) and _ends(body[-1]) and _ends(orelse[-1])
-        case syntax.ExprStmt(value=Call(function=Name(name="fail", scope="universal"))):
-            return True
+            if not body or not orelse:
+                return False
+            return _ends(facts, body[-1]) and _ends(facts, orelse[-1])
+        case syntax.ExprStmt(value=Call(function=called)):
+            if isinstance(called, Name) and called.scope == "universal":
+                return called.name == "fail"
+            return facts.member(called) == ("flow", "restart")
     return isinstance(statement, _ENDS)
 
 
@@ -53,7 +57,7 @@ def _why(statement: Stmt) -> str:
         syntax.Return: "a return comes before it",
         syntax.Break: "a break comes before it",
         syntax.Continue: "a continue comes before it",
-        syntax.ExprStmt: "fail ends the run before it",
+        syntax.ExprStmt: "the call before it does not return",
     }
     return words.get(type(statement), "every branch before it leaves")
 

@@ -9,7 +9,7 @@ from starflow_service.starlark.access import METHODS
 from starflow_service.starlark.builtins import MODULES
 from starflow_service.starlark.diagnostics import Diagnostic, warning
 from starflow_service.starlark.facts import Facts, Function, Kind
-from starflow_service.starlark.python_methods import PYTHON_METHODS
+from starflow_service.starlark.python_methods import PYTHON_MEMBERS, PYTHON_METHODS
 from starflow_service.starlark.spelling import nearest
 from starflow_service.starlark.syntax import Binary, Call, Dot, Expr, Name, Pos
 from starflow_service.starlark.values import Dict, List
@@ -71,8 +71,9 @@ def _attribute(facts: Facts, function: Function, node: Dot) -> Iterator[Diagnost
     if module:
         if name not in MODULES[module].members:
             known = sorted(MODULES[module].members)
-            hint = f"{module} has {', '.join(known)}"
-            meant = nearest(name, known)
+            way = PYTHON_MEMBERS.get((module, name), "")
+            hint = way or f"{module} has {', '.join(known)}"
+            meant = "" if way else nearest(name, known)
             yield _unknown(f"{module} has no {name}", node.name_pos, meant, hint)
         return
     if isinstance(node.operand, Name) and node.operand.name in facts.loaded:

@@ -13,7 +13,7 @@ from starflow_service.starlark.diagnostics import (
     bounded,
 )
 from starflow_service.starlark.expressions import ExpressionParser
-from starflow_service.starlark.foreign import module_hint
+from starflow_service.starlark.foreign import LOADABLE, module_hint
 from starflow_service.starlark.scanner import Scan, scan
 from starflow_service.starlark.shape import check_shape, too_deep
 from starflow_service.starlark.stream import Fault
@@ -231,7 +231,7 @@ class _Parser(ExpressionParser):
                 self.report_foreign(word, self.pos)
             self._foreign_block(word, body)
         elif word in _FOREIGN_LINES:
-            self._foreign_line(word)
+            self._foreign_line(word, body)
         elif word in {"function", "func", "fn"}:
             self.report_foreign(word, self.pos)
             body.append(self._def())
@@ -260,11 +260,16 @@ class _Parser(ExpressionParser):
             self._line_or_block(body)
         return True
 
-    def _foreign_line(self, word: str) -> None:
+    def _foreign_line(self, word: str, body: list[Stmt]) -> None:
         pos, place = self.pos, self.place
         self._skip_to_line_end()
         names = list(self.names_since(place))
-        if word in {"import", "from", "global", "nonlocal"}:
+        if word == "import" and set(names) <= LOADABLE:
+            # Its uses are looked at as if it had been loaded.
+            for name in names:
+                binding = LoadBinding(pos, pos, Name(pos, pos, name), name)
+                body.append(Load(pos, pos, name, pos, [binding]))
+        elif word in {"import", "from", "global", "nonlocal"}:
             self.lost.update(names)
         is_load = word in {"import", "from"} and bool(names)
         self.report_foreign(word, pos, hint=module_hint(names[0]) if is_load else "")

@@ -133,7 +133,7 @@ def compile_program(source: str, *, filename: str = "script.star") -> Program:
     """
     file = SourceFile(filename, source, parse(source, filename))
     resolution = resolve(file.tree, UNIVERSE, _members())
-    if fault := _main_fault(resolution):
+    if fault := main_fault(resolution):
         raise ScriptSyntaxError(filename, [fault])
     functions = {name: Place("", pos) for name, pos in resolution.functions.items()}
     compiled = _Compiler([file]).compile(file, resolution)
@@ -154,7 +154,7 @@ def compile_bundle(bundle: Bundle) -> Program:
     errors = sources.errors
     resolutions = _resolutions(sources, errors)
     entry = resolutions.get(bundle.entry)
-    if entry is not None and (fault := _main_fault(entry)):
+    if entry is not None and (fault := main_fault(entry)):
         errors += in_file(bundle.entry, [fault])
     if errors:
         errors.sort(key=lambda each: (each.file != bundle.entry, each.file, each.pos))
@@ -259,7 +259,8 @@ def _imports(source: SourceFile, resolution: Resolution) -> list[Imported]:
     ]
 
 
-def _main_fault(resolution: Resolution) -> Diagnostic | None:
+def main_fault(resolution: Resolution) -> Diagnostic | None:
+    """Return why a script cannot be called as `main(ctx, input)`, or None."""
     main = resolution.main
     if main is None:
         message = "script has no function main"

@@ -68,3 +68,22 @@ PYTHON_METHODS: Final[Mapping[str, str]] = {
     "union": "join dicts with |, lists with +",
     "zfill": 'pad it: "0" * (n - len(x)) + x',
 }
+
+# The same of members of modules that Python has under the same name.
+PYTHON_MEMBERS: Final[Mapping[tuple[str, str], str]] = {
+    ("hashlib", "new"): "write hashlib.sha256(x)",
+    ("json", "dump"): "write json.encode(x)",
+    ("json", "dumps"): "write json.encode(x)",
+    ("json", "load"): "write json.decode(x)",
+    ("json", "loads"): "write json.decode(x)",
+    ("math", "inf"): 'write float("inf")',
+    ("math", "isnan"): "write x != x",
+    ("math", "nan"): 'write float("nan")',
+    ("rand", "randint"): "write rand.int(ctx, n)",
+    ("rand", "random"): "write rand.float(ctx)",
+    ("time", "monotonic"): "write time.now(ctx)",
+    ("time", "perf_counter"): "write time.now(ctx)",
+    ("time", "strftime"): "times have .format(layout)",
+    ("time", "strptime"): "write time.parse_time(x, layout)",
+    ("uuid", "uuid4"): "write uuid.v4(ctx)",
+}
