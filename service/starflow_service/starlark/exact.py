@@ -438,22 +438,25 @@ def gamma(x: float) -> float:
         return float(factorial(int(x) - 1))
 
     def compute(bits: int) -> Scaled:
+        if x >= 0.5:
+            return _gamma(_fixed(x, bits + _GUARD), bits)
+        # By reflection; the sine is that of the fraction of x.
         unit = _unit(x, bits)
         number = _fixed(x, unit)
-        if x >= 0.5:
-            return _gamma(number, unit, bits)
-        # By reflection; the sine is that of the fraction of x.
-        other, scale = _gamma((1 << unit) - number, unit, bits)
+        mirrored = (1 << unit) - number >> unit - bits - _GUARD
+        other, scale = _gamma(mirrored, bits)
         whole = number + (1 << unit - 1) >> unit
         angle = (number - (whole << unit)) * _pi(unit) >> unit
         sine, _ = _sin_cos(-angle if whole % 2 else angle, unit)
-        return (_pi(unit) << 2 * unit) // (sine * other), 2 * unit - scale
+        finer = 2 * (bits + _GUARD)
+        return (_pi(unit) << finer) // (sine * other), finer - scale
 
     return _nearest(compute)
 
 
-def _gamma(x: int, unit: int, bits: int) -> Scaled:
+def _gamma(x: int, bits: int) -> Scaled:
     """Return the gamma function of a number from 0.5 up, by Stirling's series."""
+    unit = bits + _GUARD
     one = 1 << unit
     product = one
     # The further up, the more digits the series has.

@@ -70,6 +70,7 @@ class _Reader:
             if self._peek() == ("]" if first == "[" else "}"):
                 self.place += 1
                 return
+            self.m.work(4)
             self.m.charge(8)
             within.append(first)
             if first == "{":

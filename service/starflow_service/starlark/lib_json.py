@@ -9,13 +9,12 @@ come from anywhere, so it may have duplicate keys and halves of surrogate pairs.
 import re
 from collections.abc import Iterable, Iterator
 from math import isfinite
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from starflow_service.starlark import json_faults, jsontext
 from starflow_service.starlark.arguments import want_str
-from starflow_service.starlark.caps import new_text, refuse_text
-from starflow_service.starlark.compare import DICTS
+from starflow_service.starlark.caps import HEADER, new_text, refuse_text
+from starflow_service.starlark.compare import DICTS, sorted_by
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.text import float_text
 from starflow_service.starlark.values import MISSING, Builtin, Module, Value, type_name
@@ -58,9 +57,9 @@ class _Writer(jsontext.Writer):
         if any(type(key) is not str for key in x):
             # One of them is refused, whatever their order.
             return super().entries(x)
-        self.m.charge(72 * len(x))
-        self.m.work(len(x) * len(x).bit_length() // 8)
-        return sorted(x.items(), key=itemgetter(0))
+        self.m.charge(80 * len(x))
+        keys = list(x)
+        return ((key, x[key]) for key in sorted_by(self.m, keys, keys))
 
     def bad_key(self, x: Any, key: Any) -> str:
         return f"{type_name(x)} has {type_name(key)} key, want string"
@@ -117,8 +116,16 @@ def _paired(m: "Meter", text: str) -> str:
     if "\\ud" not in text and "\\uD" not in text:
         return text
     m.charge(4 * len(text))
-    m.work(4 * text.count("\\"))
-    return _ESCAPE.sub(lambda found: "\\ufffd" if found["alone"] else found[0], text)
+    parts = []
+    start = 0
+    for match in _ESCAPE.finditer(text):
+        m.work(2)
+        if match["alone"] is not None:
+            m.charge(2 * HEADER)
+            parts += (text[start : match.start()], "\\ufffd")
+            start = match.end()
+    parts.append(text[start:])
+    return "".join(parts)
 
 
 def _refused(m: "Meter", name: str, text: str, error: jsontext.JsonError) -> EvalError:

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
 
 # What a function costs that is computed in integers, in steps.
-_WORK = 300
-_GAMMA_WORK = 4_000
+_WORK = 60
+_GAMMA_WORK = 300
+
+
+def _work(*numbers: float) -> int:
+    """Return the steps of a function of *numbers*: small ones have many digits."""
+    return _WORK - sum(min(0, math.frexp(x)[1]) for x in numbers) // 8
 
 
 def _number(name: str, place: int, x: Any) -> float:
@@ -75,7 +80,7 @@ def _exact(
         number = _number(name, 1, x)
         if not lowest < number < highest or number == 0:
             return _defined(native)(number)
-        m.work(_WORK)
+        m.work(_work(number))
         try:
             return fn(number)
         except OverflowError:
@@ -114,7 +119,7 @@ def _round(x: float) -> float:
 
 def _pow(m: "Meter", x: Any, y: Any, /) -> float:
     base, exponent = _number("pow", 1, x), _number("pow", 2, y)
-    m.work(_WORK)
+    m.work(_work(base, exponent))
     is_odd = exponent % 2 == 1
     if base == 0 and exponent < 0:
         return copysign(inf, base) if is_odd else inf
@@ -139,7 +144,7 @@ def _gamma(m: "Meter", x: Any, /) -> float:
         return number if number > 0 else nan
     if number < 0 and number % 1 == 0:
         return nan
-    m.work(_GAMMA_WORK)
+    m.work(_GAMMA_WORK + _work(number))
     try:
         return exact.gamma(number)
     except OverflowError:
@@ -156,7 +161,7 @@ def _atan2(m: "Meter", y: Any, x: Any, /) -> float:
         rise, run = copysign(1, rise), copysign(1, run)
     if not (isfinite(rise) and isfinite(run) and rise and run):
         return math.atan2(rise, run)
-    m.work(_WORK)
+    m.work(_work(rise, run))
     return exact.atan2(rise, run)
 
 
@@ -164,7 +169,7 @@ def _hypot(m: "Meter", x: Any, y: Any, /) -> float:
     wide, high = _number("hypot", 1, x), _number("hypot", 2, y)
     if not (isfinite(wide) and isfinite(high)):
         return math.hypot(wide, high)
-    m.work(_WORK)
+    m.work(_work(wide, high))
     try:
         return exact.hypot(wide, high)
     except OverflowError:
@@ -176,7 +181,7 @@ def _ln(m: "Meter", x: float) -> float:
         return -inf
     if not 0 < x < inf:
         return _defined(math.log)(x)
-    m.work(_WORK)
+    m.work(_work(x))
     return exact.log(x)
 
 

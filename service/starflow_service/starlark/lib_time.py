@@ -139,6 +139,7 @@ def _time(
     location: Any = "",
 ) -> Time:
     """A month or day that is not given is 0, the one before the first, as in Go."""
+    m.work(8)
     if positional:
         raise EvalError("time: unexpected positional arguments")
     days = days_before(
@@ -170,6 +171,7 @@ def _parse_time(
 ) -> Time:
     text = want_str("parse_time", "x", x)
     layout = want_str("parse_time", "format", format)
+    m.work(8)
     zone = zone_named(want_str("parse_time", "location", location))
     return Time(*time_parsing.parse(m, text, layout, zone))
 

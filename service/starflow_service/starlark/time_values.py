@@ -191,6 +191,7 @@ class Time(Value):
             return self.unix_nano()
         if name not in _CIVIL_NAMES:
             return MISSING
+        m.work(4)
         return getattr(self._civil(), name)
 
     def attr_names(self) -> Iterable[str]:
