@@ -116,7 +116,7 @@ def _paired(m: "Meter", text: str) -> str:
     if "\\ud" not in text and "\\uD" not in text:
         return text
     m.charge(4 * len(text))
-    parts = []
+    parts: list[str] = []
     start = 0
     for match in _ESCAPE.finditer(text):
         m.work(2)
