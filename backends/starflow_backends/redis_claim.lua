@@ -9,16 +9,33 @@
 
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local function after(length_ms)
+    return string.format('%d', now_ms + tonumber(length_ms))
+end
+
+local held
 for _, key in ipairs(KEYS) do
-    local found = redis.call('HMGET', key, 'owner', 'until_ms')
-    if found[1] ~= '' and tonumber(found[2]) > now_ms then
-        return {found[1], found[2], string.format('%d', now_ms)}
+    local found = redis.call('HMGET', key, 'owner', 'until_ms', 'lease_ms')
+    local owner, until_ms, lease_ms = found[1], tonumber(found[2]), tonumber(found[3])
+    if owner ~= '' and until_ms > now_ms then
+        if until_ms > now_ms + lease_ms then
+            -- The clock went back, perhaps by hours, and nobody shall wait for it.
+            until_ms = now_ms + lease_ms
+            redis.call('HSET', key, 'until_ms', after(lease_ms))
+        end
+        if not held or until_ms > held[2] then
+            held = {owner, until_ms}
+        end
     end
 end
+if held then
+    return {held[1], string.format('%d', held[2]), after(0)}
+end
 local answer = {''}
-local until_ms = string.format('%d', now_ms + tonumber(ARGV[2]))
 for _, key in ipairs(KEYS) do
-    redis.call('HSET', key, 'owner', ARGV[1], 'until_ms', until_ms)
+    redis.call('HSET', key, 'owner', ARGV[1], 'lease_ms', ARGV[2],
+        'until_ms', after(ARGV[2]))
     answer[#answer + 1] = redis.call('HINCRBY', key, 'epoch', 1)
     answer[#answer + 1] = tonumber(redis.call('HGET', key, 'appends'))
 end

@@ -32,7 +32,7 @@ end
 if is_new then
     for n = 2, #KEYS, 3 do
         redis.call('HSET', KEYS[n], 'epoch', 0, 'owner', '', 'until_ms', 0,
-            'appends', 0, 'runs', 0)
+            'lease_ms', 0, 'appends', 0, 'runs', 0)
     end
     redis.call('HSET', KEYS[1], 'layout', ARGV[1], 'partitions', ARGV[2], 'id', ARGV[3])
 end

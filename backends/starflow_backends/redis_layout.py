@@ -8,7 +8,7 @@ key                        type   what it holds
 ========================== ====== ======================================================
 ``{sf:P}:store``           hash   layout, number of partitions, id: written once
 ``{sf:P}:record:SPACE``    hash   the records of a space; scripts are in ``script``
-``{sf:P:N}:partition``     hash   epoch, owner, until_ms, appends, runs
+``{sf:P:N}:partition``     hash   epoch, owner, lease_ms, until_ms; appends, runs
 ``{sf:P:N}:runs``          zset   ``PHASE:RUN`` of every run, all with score 0
 ``{sf:P:N}:timers``        zset   ``DUE CRC RUN\\0NAME`` of every timer, with score 0
 ``{sf:P:N}:run:RUN``       hash   version, phase, append, note, crc; timer:*; attempt:*

@@ -14,6 +14,7 @@ from starflow_backends import LockedError, Losable, Phase
 from starflow_backends.redis import RedisStore
 from starflow_backends.testing import appended, outcomes_of
 from tests.backends.appending_child import RUNS, event_at
+from tests.support.processes import PATIENCE_S
 
 CHILD = Path(__file__).with_name("appending_child.py")
 BACKENDS = Path(__file__).parents[2] / "backends"
@@ -31,6 +32,11 @@ async def store(url):
     await store.open()
     yield store
     await store.close()
+
+
+async def loss_of(store):
+    async with asyncio.timeout(PATIENCE_S):
+        return await store.wait_lost()
 
 
 @pytest.fixture
@@ -64,12 +70,15 @@ async def test_an_owner_that_idles_keeps_the_store(store, url):
 
 
 async def test_a_closed_store_is_free_at_once(shared_redis):
-    url = f"{shared_redis.url}?prefix={uuid4().hex}&lease_ms=600000"
+    prefix = uuid4().hex
+    key = f"{{sf:{prefix}:0}}:partition"
     for version in range(3):
-        store = RedisStore(url)
+        store = RedisStore(f"{shared_redis.url}?prefix={prefix}&lease_ms=600000")
         await store.open()
         await store.append(appended("ns/r", version, b"event"))
+        assert f":{os.getpid()}:" in shared_redis.command("HGET", key, "owner")
         await store.close()
+        assert shared_redis.command("HGET", key, "owner") == ""
 
 
 @pytest.mark.system
@@ -77,7 +86,8 @@ async def test_when_the_owner_dies_its_lease_ends(child, url):
     child.kill()
 
     store = RedisStore(url)
-    await store.open()
+    async with asyncio.timeout(PATIENCE_S):
+        await store.open()
 
     found = await store.runs_in(list(Phase))
     assert set(found) <= set(RUNS)
@@ -85,15 +95,30 @@ async def test_when_the_owner_dies_its_lease_ends(child, url):
     await store.close()
 
 
+async def test_nobody_waits_for_a_clock_that_went_back(store, url, shared_redis):
+    """As if the owner had claimed the store tomorrow, and then died."""
+    store._link._keeper.cancel()
+    for number in range(16):
+        key = f"{{sf:{store._link.keys.prefix}:{number}}}:partition"
+        tomorrow_ms = int(shared_redis.command("HGET", key, "until_ms")) + 86_400_000
+        shared_redis.command("HSET", key, "until_ms", tomorrow_ms)
+
+    async with asyncio.timeout(PATIENCE_S):
+        other = RedisStore(url)
+        await other.open()
+    await other.close()
+
+
 @pytest.mark.system
 async def test_an_owner_that_was_frozen_writes_nothing_when_it_wakes(child, url):
     child.send_signal(signal.SIGSTOP)
     store = RedisStore(url)
-    await store.open()
+    async with asyncio.timeout(PATIENCE_S):
+        await store.open()
     before = {run: await store.read(run) for run in RUNS}
 
     child.send_signal(signal.SIGCONT)
-    _, said = await asyncio.to_thread(child.communicate)
+    _, said = await asyncio.to_thread(child.communicate, timeout=PATIENCE_S)
 
     assert child.returncode == 1
     assert f"was taken over by process {os.getpid()} on " in said.decode()
@@ -117,7 +142,7 @@ async def test_who_lost_the_store_knows_it_and_says_so(store, shared_redis):
     )
 
     assert isinstance(store, Losable)
-    loss = await store.wait_lost()
+    loss = await loss_of(store)
     assert isinstance(loss, LockedError)
     assert "taken over by process 77 on elsewhere" in str(loss)
     assert {str(outcome) for outcome in outcomes} == {str(loss)}
@@ -134,7 +159,7 @@ async def test_an_idle_owner_learns_that_it_lost_the_store(store, shared_redis):
     shared_redis.command("HINCRBY", key, "epoch", "1")
     shared_redis.command("HSET", key, "owner", "elsewhere:77:x")
 
-    assert "process 77 on elsewhere" in str(await store.wait_lost())
+    assert "process 77 on elsewhere" in str(await loss_of(store))
 
 
 async def test_many_servers_start_and_one_gets_the_store(url):

@@ -23,7 +23,7 @@ from starflow_backends import (
 from starflow_backends.redis import RedisStore
 from starflow_backends.testing import appended, assert_run, outcomes_of
 from tests.backends.appending_child import RUNS, event_at, timer_at
-from tests.support.processes import until, until_async
+from tests.support.processes import PATIENCE_S, until, until_async
 from tests.support.redis_server import RedisServer, free_port
 
 CHILD = Path(__file__).with_name("appending_child.py")
@@ -53,6 +53,11 @@ async def surely(store, append):
         return True
 
     await until_async(try_once, "the append is acknowledged")
+
+
+async def loss_of(store):
+    async with asyncio.timeout(PATIENCE_S):
+        return await store.wait_lost()
 
 
 # Scripts and connections.
@@ -230,7 +235,7 @@ async def test_settings_that_got_worse_end_the_service(store, redis):
     redis.command("CONFIG", "SET", "appendfsync", "everysec")
     redis.command("CLIENT", "KILL", "TYPE", "normal")
 
-    loss = await store.wait_lost()
+    loss = await loss_of(store)
 
     assert isinstance(loss, UnsafeError)
     assert "CONFIG SET appendfsync always" in str(loss)
@@ -258,10 +263,10 @@ async def test_a_restarted_redis_has_everything(store, redis):
 
 async def test_a_redis_that_lost_everything_ends_the_service(store, redis):
     redis.kill()
-    shutil.rmtree(redis.place / "appendonlydir")
+    redis.data.rename(redis.place / "lost")
     redis.start()
 
-    loss = await store.wait_lost()
+    loss = await loss_of(store)
 
     assert isinstance(loss, UnsafeError)
     assert "has lost the store" in str(loss)
@@ -274,21 +279,22 @@ async def test_a_flushed_redis_ends_the_service(store, redis):
 
     with pytest.raises(UnsafeError, match="has lost the store"):
         await store.append(appended("ns/r", 1, b"two"))
-    assert isinstance(await store.wait_lost(), UnsafeError)
+    assert isinstance(await loss_of(store), UnsafeError)
 
 
 async def test_a_redis_that_went_back_in_time_ends_the_service(store, redis):
     """No run is continued, not even one that nobody has appended to since."""
-    old = redis.place / "old"
-    shutil.copytree(redis.place / "appendonlydir", old)
+    data, old = redis.data, redis.place / "old"
+    copy = shutil.copytree if data.is_dir() else shutil.copy
+    copy(data, old)
     await store.append(appended("ns/r", 1, b"two"))
 
     redis.kill()
-    shutil.rmtree(redis.place / "appendonlydir")
-    old.rename(redis.place / "appendonlydir")
+    data.rename(redis.place / "lost")
+    old.rename(data)
     redis.start()
 
-    loss = await store.wait_lost()
+    loss = await loss_of(store)
     assert isinstance(loss, UnsafeError)
     assert "went back in time" in str(loss)
     for version in (1, 2):
@@ -349,7 +355,7 @@ async def test_a_promoted_replica_is_used_only_if_it_has_everything(pair, is_beh
         proxy.cut()
 
         if is_behind:
-            loss = await store.wait_lost()
+            loss = await loss_of(store)
             assert isinstance(loss, UnsafeError)
             assert "went back in time" in str(loss)
             with pytest.raises(UnsafeError):

@@ -126,9 +126,10 @@ def test_newer_releases_are_not(version):
 
 
 async def test_a_redis_that_reads_its_data_is_waited_for(start):
-    redis = start(key_load_delay="2000", loading_process_events_interval_bytes="1024")
-    for n in range(250):
-        redis.command("SET", f"filler-{n}", "x" * 200)
+    redis = start(key_load_delay="2000")
+    # It looks at its connections after every two megabytes.
+    for n in range(200):
+        redis.command("SET", f"filler-{n}", f"{n}" * 10_000)
     redis.command("BGREWRITEAOF")
     while "aof_rewrite_in_progress:1" in redis.command("INFO", "persistence"):
         pass

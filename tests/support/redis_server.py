@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.support.processes import PATIENCE_S, prelude
 
 _LOOK_EVERY_S = 0.005
+# In a configuration file.
+EMPTY = '""'
 # What a store demands of its Redis.
 SAFE = {
     "appendonly": "yes",
@@ -55,6 +57,12 @@ class RedisServer:
         return self._process.pid
 
     @property
+    def data(self) -> Path:
+        """Its append-only file: a directory of several from Redis 7 on."""
+        files = self.place / "appendonlydir"
+        return files if files.exists() else self.place / "appendonly.aof"
+
+    @property
     def output(self) -> str:
         """All that it wrote."""
         return (self.place / "redis.out").read_text(errors="replace")
@@ -78,12 +86,9 @@ class RedisServer:
             "unixsocket": self.socket.name,
             "dir": ".",
             "save": "",
-            "enable-debug-command": "yes",
             **self._settings,
         }
-        # Releases before 7 know no such setting, and allow it anyway.
-        options["ignore-warnings"] = "ARM64-COW-BUG"
-        lines = [f'{name} "{value}"' for name, value in options.items()]
+        lines = [f"{name} {value or EMPTY}" for name, value in options.items()]
         (self.place / "redis.conf").write_text("\n".join(lines))
         with (self.place / "redis.out").open("ab") as output:
             self._process = subprocess.Popen(
