@@ -34,6 +34,8 @@ _UNITS = {
     "m": MINUTE,
     "h": HOUR,
 }
+# A time with a zone that no other has.
+_PARSED_BYTES = 1_024
 _TERM = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^.0-9]*)")
 
 
@@ -171,7 +173,8 @@ def _parse_time(
 ) -> Time:
     text = want_str("parse_time", "x", x)
     layout = want_str("parse_time", "format", format)
-    m.work(8)
+    # It may have an offset of its own, and so a zone.
+    m.charge(_PARSED_BYTES)
     zone = zone_named(want_str("parse_time", "location", location))
     return Time(*time_parsing.parse(m, text, layout, zone))
 
