@@ -120,16 +120,18 @@ def check_steps(run):
     for length in range(1, len(run.log)):
         steps = [*takewhile(lambda event: type(event) in STEPS, run.log[length:])]
         if steps and length not in unstored:
-            new = decisions_after(run.script, run.log, length)
-            assert new[: len(steps)] == steps, f"after event {length}"
+            # A second quiet sleep would have to be ended as well.
+            new = decisions_after(run.script, run.log, length)[: len(steps)]
+            assert new, f"after event {length}"
+            assert new == steps[: len(new)], f"after event {length}"
 
 
-@pytest.mark.parametrize("seed", seeds(80))
+@pytest.mark.parametrize("seed", seeds(50))
 def test_a_replay_after_every_event_decides_the_same(seed):
     check_replays(play(seed))
 
 
-@pytest.mark.parametrize("seed", seeds(40))
+@pytest.mark.parametrize("seed", seeds(25))
 def test_evictions_change_nothing(seed):
     undisturbed = play(seed)
     always = play(seed, reload=lambda chance: True)
@@ -158,7 +160,7 @@ def come_back(run, printed):
     run.turn()
 
 
-@pytest.mark.parametrize("seed", seeds(40))
+@pytest.mark.parametrize("seed", seeds(25))
 def test_answers_that_come_while_the_script_is_out_of_memory(seed):
     """They lie in the log together, and the script still takes them one by one."""
     run, world, chance = begin(seed), World(seed), Random(seed)
@@ -176,7 +178,7 @@ def test_answers_that_come_while_the_script_is_out_of_memory(seed):
     check_steps(run)
 
 
-@pytest.mark.parametrize("seed", seeds(40))
+@pytest.mark.parametrize("seed", seeds(25))
 def test_answers_that_come_while_the_script_computes(seed):
     run, world, chance = begin(seed, SMALL_SLICES), World(seed), Random(seed)
     while check(run):
