@@ -94,6 +94,7 @@ class Branches:
         "flagged",
         "interrupted",
         "is_ending",
+        "left",
         "main",
         "open",
         "outcomes",
@@ -122,6 +123,8 @@ class Branches:
         # How branches ended, and those that failed without anybody having looked.
         self.outcomes: dict[int, Outcome] = {}
         self.untaken: dict[int, EvalError] = {}
+        # Keys that only the branch which is being killed could wait for.
+        self.left: list[int] = []
         # What `flow.defer` was given, oldest first: the third part says when it is due.
         self.deferred: list[tuple[Work, str]] = []
         # Whether main has returned or failed, and deferred functions may be running.
@@ -160,12 +163,13 @@ class Branches:
             self.untaken[branch.number] = outcome.error
         self.hand_over(branch.number)
 
-    def kill(self, branch: Branch) -> tuple[int, ...]:
+    def kill(self, branch: Branch) -> list[int]:
         """
         End *branch* where it stands, from another one or from the hub.
 
         Return the versions that nobody waits for any more.
         """
+        versions = list(branch.own)
         self.forget(branch)
         if branch in self.ready:
             self.ready.remove(branch)
@@ -181,8 +185,13 @@ class Branches:
             assert child.dead, "something swallowed Killed"
             self.switch(current)
         branch.greenlet = None
-        own, branch.own = branch.own, ()
-        return own
+        left, self.left = self.left, []
+        for key in left:
+            if key > 0:
+                versions.append(key)
+            elif key in self.open:
+                versions += self.kill(self.open[key])
+        return versions
 
     def kill_open(self) -> list[int]:
         """End all branches but main; return the versions that only they waited for."""

@@ -11,7 +11,7 @@ from starflow_service.starlark.arguments import (
     want_str,
 )
 from starflow_service.starlark.calls import check_context
-from starflow_service.starlark.errors import EvalError
+from starflow_service.starlark.errors import EvalError, Killed
 from starflow_service.starlark.faults import caught
 from starflow_service.starlark.flow_options import want_callable
 from starflow_service.starlark.host import Context, Future
@@ -53,6 +53,10 @@ def _map(
         return List(under_way.run(at_once or len(them)))
     except EvalError:
         m.host.drop(m, [future for _, future in under_way.open.values()])
+        raise
+    except Killed:
+        # Whoever kills the branch gives up what it has begun here.
+        m.branches.left += under_way.open
         raise
     finally:
         m.branches.forget(under_way.branch)
