@@ -234,3 +234,40 @@ def test_no_method_of_ours_is_called_foreign(name: str) -> None:
 @pytest.mark.parametrize("value", [Duration(1), Time(1, 2, UTC)])
 def test_no_attribute_of_a_time_is_called_foreign(value: Value) -> None:
     assert not {*value.attr_names()} & {*PYTHON_METHODS}
+
+
+# Texts that ask for work out of proportion.  There is no clock here: a way to take time
+# with the square of a text's length takes minutes.
+
+N = 20_000
+BOMBS = {
+    "f-strings that never close": 'x = f"{\n' * N,
+    "f-strings within each other": 'x = f"""{""" ' * N,
+    "formats that never close": MAIN + f'    return "{"%(" * N}" % input is 1\n',
+    "replacements": MAIN + f'    return "{"{" * 2 * N}".format(1) is 1\n',
+    "words in a row": "a b\n" * N,
+    "brackets": "x = (\n" * N,
+    "colons": f"x = (1\nif {':' * N}\n",
+    "attributes": MAIN + "    x = input.foo.bar\n" * 4_000,
+    "loaded names": "load('time'" + "".join(f", 'nw{n}'" for n in range(8_000)) + ")\n",
+    "unbound in loops": MAIN
+    + "".join(
+        f"    for a in b:\n        if a: c = x{n}\n    x{n} = 1\n" for n in range(3_000)
+    ),
+    "functions that call each other": "".join(
+        f"def f{n}(x): return f{n * 7 % 3_000}(x) + f{(n * 13 + 5) % 3_000}(x)\n"
+        for n in range(3_000)
+    ),
+    "functions that call the next": "".join(
+        f"def f{n}(x): return f{n + 1}(x)\n" for n in range(4_000)
+    ),
+    "keys": MAIN + f"    return {{{', '.join(f'{n % 99}: 1' for n in range(N))}}}\n",
+    "comparisons": f"x = {'1 is ' * N}1\n",
+    "blocks of other languages": "try:\n  x\n" * N,
+    "decorators": "@x\n" * N,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_no_text_asks_for_work_out_of_proportion(name: str) -> None:
+    assert check(BOMBS[name][: 256 * 1024]).findings

@@ -11,6 +11,8 @@ from starflow_service.runtime.types import FunctionSpec
 
 # difflib takes time with the square of a name's length.
 _SUGGESTED_LENGTH_MAX = 60
+# Each suggestion costs a comparison with every known name.
+_SUGGESTIONS_MAX = 20
 _SESSIONS_MAX = 20_000
 # A worker that holds nothing is forgotten after this many seconds of silence.
 _SESSION_S = 300.0
@@ -60,7 +62,9 @@ class Registry:
     def unknown(self, namespace: str, names: Iterable[str]) -> dict[str, str]:
         """Return the names that nobody registered, each with the nearest or ``""``."""
         known = self._specs.get(namespace, {})
-        return {name: _nearest(name, known) for name in names if name not in known}
+        unknown = [name for name in names if name not in known]
+        suggested = set(unknown[:_SUGGESTIONS_MAX])
+        return {n: _nearest(n, known) if n in suggested else "" for n in unknown}
 
 
 class Sessions:

@@ -8,7 +8,7 @@ broken schema is no finding about the script.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -22,6 +22,7 @@ Keyword: TypeAlias = Callable[[Any, Any, Any, Any], Iterable[Any] | None]
 _FINDINGS_MAX: Final = 20
 # Keywords that are evaluated for one request: a schema can ask for exponentially many.
 _STEPS_MAX: Final = 20_000
+_SIZE_PER_STEP: Final = 50
 _ITEMS_MAX: Final = 1_000
 _LISTED_MAX: Final = 8
 
@@ -52,12 +53,49 @@ class _Exhausted(Exception):
 
 @dataclass(slots=True)
 class _Budget:
-    steps: int = _STEPS_MAX
+    """
+    What the schemas of a script may cost.
 
-    def spend(self) -> None:
-        self.steps -= 1
+    Every keyword may write the value it looks at into a message, so a step costs as
+    much more as the value is larger.
+    """
+
+    steps: int = _STEPS_MAX
+    # By the ids of the parts of one request.
+    sizes: dict[int, int] = field(default_factory=dict)
+    wholes: dict[int, bool] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Forget the sizes of the last request, whose parts are gone."""
+        self.sizes.clear()
+        self.wholes.clear()
+
+    def spend(self, value: Any) -> None:
+        self.steps -= 1 + self._size(value) // _SIZE_PER_STEP
         if self.steps < 0:
             raise _Exhausted
+
+    def is_whole(self, value: Any) -> bool:
+        """Tell whether no part of *value* is unknown."""
+        if not isinstance(value, dict | list):
+            return value is not UNKNOWN
+        if id(value) not in self.wholes:
+            self.wholes[id(value)] = all(map(self.is_whole, _elements(value)))
+        return self.wholes[id(value)]
+
+    def _size(self, value: Any) -> int:
+        if isinstance(value, str):
+            return len(value)
+        if not isinstance(value, dict | list):
+            return 1
+        if id(value) not in self.sizes:
+            keys = sum(map(len, value)) if isinstance(value, dict) else 0
+            self.sizes[id(value)] = keys + sum(map(self._size, _elements(value)))
+        return self.sizes[id(value)]
+
+
+def _elements(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 class RequestCheck:
@@ -74,6 +112,8 @@ class RequestCheck:
         value = known_value(request)
         if value is UNKNOWN:
             return []
+        # The ids that it remembers are of parts of this value from now on.
+        self._budget.forget()
         try:
             return [
                 _finding(function, request, error)
@@ -129,14 +169,6 @@ def _known_dict(node: syntax.DictExpr) -> Any:
     return known
 
 
-def _is_whole(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_whole, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_whole, value))
-    return value is not UNKNOWN
-
-
 # What the schema says
 
 
@@ -159,10 +191,10 @@ def _careful(name: str, keyword: Keyword, budget: _Budget) -> Keyword:
     """Return *keyword*, silent about what is unknown and bounded in its work."""
 
     def check(validator: Any, argument: Any, value: Any, schema: Any) -> Iterator[Any]:
-        budget.spend()
+        budget.spend(value)
         if name in _LEFT_OUT or value is UNKNOWN or _is_too_wide(value):
             return
-        if name in _NOT_MONOTONE and not _is_whole(value):
+        if name in _NOT_MONOTONE and not budget.is_whole(value):
             return
         if name == "additionalProperties" and "patternProperties" in schema:
             return

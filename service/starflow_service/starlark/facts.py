@@ -23,6 +23,18 @@ class Binding(NamedTuple):
     how: How
 
 
+class Event(NamedTuple):
+    """
+    A name that is read or bound.
+
+    A reading is late if it may not happen in the first round of a loop around it.
+    """
+
+    how: Literal["read", "bind"]
+    name: Name
+    is_late: bool
+
+
 @dataclass(slots=True)
 class Function:
     """
@@ -35,10 +47,10 @@ class Function:
     body: Sequence[Stmt]
     statements: list[Stmt] = field(default_factory=list)
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
-    events: list[tuple[Literal["read", "bind"], Name]] = field(default_factory=list)
-    # Ranges of events that happen again, and of those that may not happen.
-    loops: list[range] = field(default_factory=list)
-    branches: list[range] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    # How many loops, and branches within loops, are around the place that is read.
+    loops: int = 0
+    branches: int = 0
 
     def expressions(self) -> Iterator[Expr]:
         """Yield all expressions of the function, each part of one by itself."""
@@ -101,6 +113,8 @@ class Facts:
         self.loaded: dict[str, tuple[str, str]] = {}
         self.load_names: list[Name] = []
         self.functions: list[Function] = []
+        # Functions, by the ids of the names that they bind.
+        self._defs: dict[int, Def] = {}
         self._enter(None, file.body)
         self.top = self.functions[0]
         self.main = self._only_def("main")
@@ -113,12 +127,7 @@ class Facts:
 
     def _only_def(self, name: str) -> Def | None:
         found = self.top.bindings.get(name, [])
-        if len(found) != 1 or found[0].how != "def":
-            return None
-        for statement in self.top.statements:
-            if isinstance(statement, Def) and statement.name is found[0].name:
-                return statement
-        return None
+        return self._defs.get(id(found[0].name)) if len(found) == 1 else None
 
     def member(self, node: Expr) -> tuple[str, str] | None:
         """Return module and name of the member that *node* surely is."""
@@ -251,13 +260,13 @@ class Facts:
             self._statement(function, statement)
 
     def _statement(self, function: Function, node: Stmt) -> None:
-        start = len(function.events)
+        is_loop = isinstance(node, syntax.For)
+        is_branch = bool(function.loops) and _may_skip(node)
+        function.loops += is_loop
+        function.branches += is_branch
         self._parts(function, node)
-        events = range(start, len(function.events))
-        if isinstance(node, syntax.For):
-            function.loops.append(events)
-        elif isinstance(node, syntax.If) or _may_skip(node):
-            function.branches.append(events)
+        function.loops -= is_loop
+        function.branches -= is_branch
 
     def _parts(self, function: Function, node: Stmt) -> None:
         match node:
@@ -280,6 +289,7 @@ class Facts:
                 for expression in expressions(node):
                     self._reads(function, expression)
                 self._bind(function, node.name, None, "def")
+                self._defs[id(node.name)] = node
                 self._enter(node, node.body)
             case syntax.Load():
                 self._load(node)
@@ -312,20 +322,21 @@ class Facts:
     ) -> None:
         binding = Binding(name, value, how)
         function.bindings.setdefault(name.name, []).append(binding)
-        function.events.append(("bind", name))
+        function.events.append(Event("bind", name, False))
 
     def _reads(self, function: Function, node: Expr) -> None:
         for part in walk(node):
             if isinstance(part, Name):
-                function.events.append(("read", part))
+                is_late = function.branches > 0
+                function.events.append(Event("read", part, is_late))
             elif isinstance(part, Lambda):
                 returned = syntax.Return(part.start, part.pos, part.body)
                 self._enter(part, [returned])
 
 
 def _may_skip(node: Stmt) -> bool:
-    """Tell whether parts of a statement's expressions may not be evaluated."""
-    return any(
+    """Tell whether parts of a statement may not be executed."""
+    return isinstance(node, syntax.If) or any(
         isinstance(part, syntax.Conditional | syntax.Comprehension)
         or (isinstance(part, syntax.Binary) and part.op in {"and", "or"})
         for expression in expressions(node)

@@ -102,7 +102,7 @@ def _recursions(facts: Facts) -> Iterator[Diagnostic]:
     in_rings = _in_rings(calls)
     for function in facts.functions:
         node = function.node
-        if not isinstance(node, Def) or id(node) not in in_rings - told:
+        if not isinstance(node, Def) or id(node) in told or id(node) not in in_rings:
             continue
         ring = _ring(node, calls)
         if ring and not any(id(each) in told for each, _ in ring):
@@ -143,13 +143,20 @@ def _is_itself(node: Def, called: Expr) -> bool:
 
 def _in_rings(calls: dict[int, list[tuple[Def, Call]]]) -> set[int]:
     """Return the functions that lie on a ring, or lead to one."""
-    left = {node: {id(called) for called, _ in found} for node, found in calls.items()}
-    while True:
-        ends = {node for node, called in left.items() if not called & left.keys()}
-        if not ends:
-            return set(left)
-        for node in ends:
-            del left[node]
+    callers: dict[int, list[int]] = {}
+    open_ends: dict[int, int] = {}
+    for node, found in calls.items():
+        called = {id(each) for each, _ in found} & calls.keys()
+        open_ends[node] = len(called)
+        for each in called:
+            callers.setdefault(each, []).append(node)
+    gone = [node for node, count in open_ends.items() if not count]
+    for node in gone:
+        for caller in callers.get(node, ()):
+            open_ends[caller] -= 1
+            if not open_ends[caller]:
+                gone.append(caller)
+    return calls.keys() - set(gone)
 
 
 def _ring(

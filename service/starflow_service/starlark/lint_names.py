@@ -24,7 +24,7 @@ def _unused_loads(facts: Facts) -> Iterator[Diagnostic]:
     read = {
         name.name
         for function in facts.functions
-        for how, name in function.events
+        for how, name, _ in function.events
         if how == "read" and name.scope == "global"
     }
     for name in facts.load_names:
@@ -38,13 +38,13 @@ def _captured(facts: Facts) -> set[str]:
     return {
         name.name
         for function in facts.functions
-        for how, name in function.events
+        for how, name, _ in function.events
         if how == "read" and name.scope == "free"
     }
 
 
 def _unused_variables(function: Function, captured: set[str]) -> Iterator[Diagnostic]:
-    read = {name.name for how, name in function.events if how == "read"}
+    read = {event.name.name for event in function.events if event.how == "read"}
     for name, bindings in function.bindings.items():
         if name in read or name in captured or name.startswith("_"):
             continue
@@ -66,23 +66,14 @@ def _unused(binding: Binding) -> Diagnostic:
 def _unbound_variables(facts: Facts, function: Function) -> Iterator[Diagnostic]:
     """Yield the variables whose first use, whatever way is taken, is a reading."""
     seen: set[str] = set()
-    for place, (how, name) in enumerate(function.events):
+    for how, name, is_late in function.events:
         if name.name in seen or name.scope not in {"local", "cell"}:
             continue
         seen.add(name.name)
         if how == "bind" or name.name not in function.bindings:
             continue
-        if not _may_come_later(function, place):
+        if not is_late:
             yield _unbound(facts, name)
-
-
-def _may_come_later(function: Function, place: int) -> bool:
-    """Tell whether an event may happen in a later round of a loop only."""
-    return any(
-        place in branch and branch.start >= loop.start and branch.stop <= loop.stop
-        for loop in function.loops
-        for branch in function.branches
-    )
 
 
 def _unbound(facts: Facts, name: Name) -> Diagnostic:

@@ -31,7 +31,8 @@ _NUMBERS: Final = frozenset(["int", "float"])
 _COMPARISONS: Final = frozenset(["==", "!=", "<", "<=", ">", ">="])
 
 # A conversion with flags, a width or a precision, which Starlark's % has not.
-_PERCENT: Final = re.compile(r"%(?:%|\([^)]*\)|[-+ #0-9.*]+[a-zA-Z])")
+# Bounded, so that a text of many openings takes time linear in its length.
+_PERCENT: Final = re.compile(r"%(?:%|\([^()%]{0,100}\)|[-+ #0-9.*]{1,100}[a-zA-Z])")
 _REPLACEMENT: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _TYPE_NAMES: Final = {
     "str": "string",

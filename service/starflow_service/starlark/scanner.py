@@ -178,6 +178,8 @@ class _Scanner:
         # Blocks in braces, of other languages, that are open.
         self.braces = 0
         self.is_mixed = False
+        # Whether quotes within an f-string's braces are taken for its parts.
+        self.may_nest = True
         self.indents = [0]
         self.indent_texts = [""]
         self.tokens: list[Token] = []
@@ -439,7 +441,12 @@ class _Scanner:
             self.findings.append(foreign("string prefix", self._pos(), hint=hint))
             self._text(prefix, quotes[0], kind=plain)
             return
-        end = _end_of_template(self.source, quotes.end(), quotes[0])
+        end = None
+        if self.may_nest:
+            end = _end_of_template(self.source, quotes.end(), quotes[0])
+            # A search that fails has read the rest of the line or of the text, and
+            # others would as well.
+            self.may_nest = end is not None
         body = self.source[quotes.end() : end or quotes.end()]
         hint = format_hint(body, quotes[0]) if end is not None else ""
         self.findings.append(foreign("f-string", self._pos(), hint=hint))
