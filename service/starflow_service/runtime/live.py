@@ -93,7 +93,11 @@ class LiveRun:
     @property
     def history(self) -> History:
         """The log's state."""
-        return self.open_ledger.history
+        # Asked for ten times a step: one call less is worth a repetition.
+        ledger = self.ledger
+        if ledger is None:
+            raise AssertionError(f"run {self.key} is not loaded")
+        return ledger.history
 
     @property
     def open_ledger(self) -> Ledger:
@@ -124,8 +128,8 @@ class LiveRun:
         history = self.history
         return bool(
             self.timers
-            or self.retries
             or self.expiries
+            or self.retries
             or history.sleeps
             or history.signal_waits
         )
@@ -145,6 +149,9 @@ class LiveRun:
             elif isinstance(event, Yield):
                 version = event.call_version
             else:
+                continue
+            if event.expire_ns is None:
+                # What its CALL said is known already.
                 continue
             call = self.history.calls.get(version)
             if call is not None and (due_ns := call.expire_ns) is not None:
@@ -188,6 +195,8 @@ class LiveRun:
         base = self.history.base
         if base != self.lines_base:
             self.lines, self.lines_base = 0, base
+        if machine.lines == self.lines:
+            return
         # A replay that ends too early has not printed all of them again.
         self.lines = max(self.lines, machine.lines)
         self.prints += machine.take_prints()

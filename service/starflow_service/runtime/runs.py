@@ -433,7 +433,8 @@ class Runs:
             await self._append(run, events, phase, changes)
             run.timers = timers
             self._on_stored(Stored(run, events))
-        _log_prints(run)
+        if run.prints:
+            _log_prints(run)
         for one, answer in run.unanswered:
             if one.answer.done():
                 continue
@@ -543,14 +544,14 @@ def _index_changes(
         run.forget_ended_calls()
     run.note_expiries(events)
     timers = run.due_timers() if run.may_have_timers else {}
+    if not timers and not run.timers:
+        return {}, timers
     return _timer_changes(run.timers, timers), timers
 
 
 def _timer_changes(
     before: dict[str, int], after: dict[str, int]
 ) -> dict[str, int | None]:
-    if not before and not after:
-        return {}
     changes: dict[str, int | None] = {
         name: due for name, due in after.items() if before.get(name) != due
     }
