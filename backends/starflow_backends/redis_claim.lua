@@ -2,7 +2,7 @@
 -- before may still write.
 --
 -- KEYS  partitions
--- ARGV  owner, length of the lease in milliseconds
+-- ARGV  owner, length of the lease in milliseconds, an owner who is known to be dead
 --
 -- Returns {owner, when its lease ends, now}, both in milliseconds, if somebody has one
 -- of them; otherwise '' and, for each, its epoch and its number of appends.
@@ -18,7 +18,7 @@ local held
 for _, key in ipairs(KEYS) do
     local found = redis.call('HMGET', key, 'owner', 'until_ms', 'lease_ms')
     local owner, until_ms, lease_ms = found[1], tonumber(found[2]), tonumber(found[3])
-    if owner ~= '' and until_ms > now_ms then
+    if owner ~= '' and owner ~= ARGV[3] and until_ms > now_ms then
         if until_ms > now_ms + lease_ms then
             -- The clock went back, perhaps by hours, and nobody shall wait for it.
             until_ms = now_ms + lease_ms

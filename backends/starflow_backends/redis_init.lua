@@ -3,13 +3,16 @@
 -- KEYS  store, then partition, runs, timers of each partition
 -- ARGV  layout, number of partitions, id
 --
--- Returns what is wrong with which key, or nothing.
+-- Returns what is wrong with which key, or nothing but the id of the store.
 
 local function kind(key)
     return redis.call('TYPE', key).ok
 end
 
 local is_new = redis.call('EXISTS', KEYS[1]) == 0
+if not is_new and redis.call('HGET', KEYS[1], 'partitions') ~= ARGV[2] then
+    return {'raced', KEYS[1]}
+end
 for n = 2, #KEYS, 3 do
     local partition, runs, timers = KEYS[n], KEYS[n + 1], KEYS[n + 2]
     for key, wanted in pairs({[partition] = 'hash', [runs] = 'zset', [timers] = 'zset'}) do
@@ -36,4 +39,4 @@ if is_new then
     end
     redis.call('HSET', KEYS[1], 'layout', ARGV[1], 'partitions', ARGV[2], 'id', ARGV[3])
 end
-return {}
+return {redis.call('HGET', KEYS[1], 'id') or ''}

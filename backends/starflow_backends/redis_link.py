@@ -12,9 +12,7 @@ lost, for a log must not be continued where its end is missing.
 
 import asyncio
 import contextlib
-import os
 import secrets
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -22,6 +20,7 @@ from starflow_backends import redis_checks as checks
 from starflow_backends import redis_script as script
 from starflow_backends.redis_errors import is_demoted, store_error
 from starflow_backends.redis_layout import LAYOUT, PARTITIONS, Keys, store_key
+from starflow_backends.redis_owner import Owner
 from starflow_backends.redis_script import Script
 from starflow_backends.redis_wire import Address, LoadingError, Pipe, ReplyError
 from starflow_backends.store import (
@@ -50,7 +49,7 @@ class Link:
     def __init__(self, address: Address, demanded: Durability) -> None:
         self.address = address
         self._demanded = demanded
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._owner = Owner.here()
         self._pipe: Pipe | None = None
         self._is_ready = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -62,6 +61,7 @@ class Link:
         # By partition: our epoch, and the highest count that was acknowledged.
         self.epochs: list[bytes] = []
         self.acknowledged: list[int] = []
+        self._store_id = b""
 
     # Life
 
@@ -125,10 +125,12 @@ class Link:
         Raises:
             StoreError: There is none.
         """
+        # Each time another error: one that is raised again and again grows.
         if self.loss is not None and self.loss.done():
-            raise self.loss.result()
+            loss = self.loss.result()
+            raise type(loss)(str(loss))
         if self._pipe is None:
-            raise self._problem
+            raise UnavailableError(str(self._problem))
         return self._pipe
 
     async def ask(self, command: list[bytes], run: str = "") -> Any:
@@ -174,7 +176,7 @@ class Link:
         """Somebody else has a partition; return what to tell those who wait."""
         if owner:
             error: StoreError = LockedError(
-                f"{self.address.shown} was taken over by {_person(owner)}"
+                f"{self.address.shown} was taken over by {Owner.read(owner).words}"
             )
         else:
             error = UnsafeError(f"{self.address.shown} has lost the store: it is gone")
@@ -273,11 +275,14 @@ class Link:
         count = b"%d" % len(self.keys.partitions)
         new_id = secrets.token_hex(8).encode()
         arguments = [b"%d" % LAYOUT, count, new_id]
-        problem = await self._run(pipe, script.INIT, keys, arguments)
-        if problem:
-            kind, key = problem
+        answer = await self._run(pipe, script.INIT, keys, arguments)
+        self._store_id = answer[0]
+        if len(answer) == 2:
+            kind, key = answer
             if kind == b"foreign":
                 raise _foreign(key)
+            if kind == b"raced":
+                raise LayoutError("somebody else has just made the store: try again")
             raise CorruptError(
                 "", 0, f"the store is damaged: {key.decode()}, or a part of it, is gone"
             )
@@ -287,18 +292,22 @@ class Link:
     async def _claim(self, pipe: Pipe) -> None:
         """Take the store from whoever does not renew its lease."""
         keys = [each.partition for each in self.keys.partitions]
-        lease = [self._owner.encode(), b"%d" % self.address.lease_ms]
-        seen: tuple[bytes, bytes] | None = None
+        lease = [str(self._owner).encode(), b"%d" % self.address.lease_ms]
+        dead, seen = b"", None
         while True:
-            owner, *rest = await self._run(pipe, script.CLAIM, keys, lease)
+            owner, *rest = await self._run(pipe, script.CLAIM, keys, [*lease, dead])
             if not owner:
                 self.epochs = [b"%d" % epoch for epoch in rest[::2]]
                 self.acknowledged = rest[1::2]
                 return
+            if self._owner.knows_dead(Owner.read(owner.decode())):
+                dead = owner
+                continue
             until_ms, now_ms = rest
             if seen is not None and seen != (owner, until_ms):
                 raise LockedError(
-                    f"{self.address.shown} is in use by {_person(owner.decode())}"
+                    f"{self.address.shown} is in use by"
+                    f" {Owner.read(owner.decode()).words}"
                 )
             seen = owner, until_ms
             left_s = (int(until_ms) - int(now_ms)) / 1000
@@ -358,6 +367,9 @@ class Link:
     async def _is_same_store(self, pipe: Pipe) -> bool:
         try:
             await self._prepare(pipe)
+            found = await pipe.send([b"HGET", self.keys.store, b"id"])
+            if found not in (None, self._store_id):
+                raise UnsafeError(f"{self.address.shown} is another store now")
             await self._renew(pipe)
         except ReplyError as error:
             self._problem = store_error(error)
@@ -402,11 +414,6 @@ def _foreign(key: bytes) -> LayoutError:
         f"the key {key.decode()} is not ours: choose another prefix, as in"
         " redis://HOST/0?prefix=NAME, or another database"
     )
-
-
-def _person(owner: str) -> str:
-    host, _, rest = owner.rpartition(":")[0].rpartition(":")
-    return f"process {rest} on {host}"
 
 
 def _ignore(future: asyncio.Future[Any]) -> None:

@@ -180,7 +180,7 @@ class Pipe:
         """Send one command; the future gives its answer, or `ReplyError`."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.error is not None:
-            future.set_exception(self.error)
+            future.set_exception(UnavailableError(str(self.error)))
             return future
         self._unsent.append(b"*%d\r\n" % len(parts))
         self._unsent += [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
@@ -260,7 +260,8 @@ class Pipe:
         self._unsent.clear()
         for future in self._awaited:
             if not future.done():
-                future.set_exception(error)
+                # To each its own: an error grows with everybody who raises it.
+                future.set_exception(type(error)(str(error)))
         self._awaited.clear()
         for task in self._tasks:
             if task is not asyncio.current_task():

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +13,8 @@ import pytest
 
 from starflow_backends import LockedError, Losable, Phase
 from starflow_backends.redis import RedisStore
+from starflow_backends.redis_owner import Owner
+from starflow_backends.redis_wire import read_url
 from starflow_backends.testing import appended, outcomes_of
 from tests.backends.appending_child import RUNS, event_at
 from tests.support.processes import PATIENCE_S
@@ -76,14 +79,29 @@ async def test_a_closed_store_is_free_at_once(shared_redis):
         store = RedisStore(f"{shared_redis.url}?prefix={prefix}&lease_ms=600000")
         await store.open()
         await store.append(appended("ns/r", version, b"event"))
-        assert f":{os.getpid()}:" in shared_redis.command("HGET", key, "owner")
+        assert f" {os.getpid()} " in shared_redis.command("HGET", key, "owner")
         await store.close()
         assert shared_redis.command("HGET", key, "owner") == ""
 
 
 @pytest.mark.system
-async def test_when_the_owner_dies_its_lease_ends(child, url):
+@pytest.mark.parametrize("is_seen", [True, False])
+async def test_who_dies_loses_the_store(child, url, shared_redis, is_seen):
+    """At once if another process of the machine sees it, and when its lease ends."""
     child.kill()
+    child.wait()
+    prefix = read_url(url).prefix
+    for number in range(16):
+        key = f"{{sf:{prefix}:{number}}}:partition"
+        if is_seen:
+            # Nobody waits for that.
+            shared_redis.command("HSET", key, "lease_ms", "600000")
+            until_ms = int(shared_redis.command("HGET", key, "until_ms"))
+            shared_redis.command("HSET", key, "until_ms", until_ms + 600_000)
+        else:
+            owner = Owner.read(shared_redis.command("HGET", key, "owner"))
+            elsewhere = replace(owner, machine="another")
+            shared_redis.command("HSET", key, "owner", str(elsewhere))
 
     store = RedisStore(url)
     async with asyncio.timeout(PATIENCE_S):
@@ -93,6 +111,25 @@ async def test_when_the_owner_dies_its_lease_ends(child, url):
     assert set(found) <= set(RUNS)
     assert found
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("other", "is_dead"),
+    [
+        (lambda own: own, False),
+        (lambda own: replace(own, pid="4194305"), True),
+        (lambda own: replace(own, pid="4194305", machine="another"), False),
+        (lambda own: replace(own, pid="4194305", machine=""), False),
+        (lambda own: replace(own, pid="1"), False),
+        (lambda own: Owner.read(""), False),
+        (lambda own: Owner.read("what is this"), False),
+    ],
+)
+def test_a_process_is_known_to_be_dead_only_on_its_own_machine(other, is_dead):
+    own = Owner.here()
+
+    assert own.knows_dead(other(own)) is is_dead
+    assert Owner.read(str(own)) == own
 
 
 async def test_nobody_waits_for_a_clock_that_went_back(store, url, shared_redis):
@@ -135,7 +172,7 @@ async def test_who_lost_the_store_knows_it_and_says_so(store, shared_redis):
     for number in range(16):
         key = f"{{sf:{prefix}:{number}}}:partition"
         shared_redis.command("HINCRBY", key, "epoch", "1")
-        shared_redis.command("HSET", key, "owner", "elsewhere:77:x")
+        shared_redis.command("HSET", key, "owner", "elsewhere 77 - x")
 
     outcomes = await outcomes_of(
         store, (appended(f"ns/{n}", 0, b"one") for n in range(20))
@@ -157,7 +194,7 @@ async def test_who_lost_the_store_knows_it_and_says_so(store, shared_redis):
 async def test_an_idle_owner_learns_that_it_lost_the_store(store, shared_redis):
     key = f"{{sf:{store._link.keys.prefix}:5}}:partition"
     shared_redis.command("HINCRBY", key, "epoch", "1")
-    shared_redis.command("HSET", key, "owner", "elsewhere:77:x")
+    shared_redis.command("HSET", key, "owner", "elsewhere 77 - x")
 
     assert "process 77 on elsewhere" in str(await loss_of(store))
 

@@ -366,6 +366,34 @@ async def test_a_promoted_replica_is_used_only_if_it_has_everything(pair, is_beh
         await store.close()
 
 
+async def test_another_store_behind_the_address_is_not_written_to(pair):
+    """Its epoch and its counts may be the same by chance."""
+    first, second = pair
+    second.command("REPLICAOF", "NO", "ONE")
+    second.command("FLUSHALL")
+    for redis in (second, first):
+        async with Proxy(redis) as proxy:
+            store = RedisStore(f"{proxy.url}?lease_ms=60000")
+            await store.open()
+            await store.append(appended("ns/r", 0, b"one"))
+            if redis is second:
+                await store.close()
+                continue
+            proxy.redis = second
+            proxy.cut()
+
+            loss = await loss_of(store)
+
+            assert isinstance(loss, UnsafeError)
+            assert "is another store now" in str(loss)
+            await store.close()
+    # What it had, it has.
+    other = RedisStore(second.url)
+    await other.open()
+    await assert_run(other, "ns/r", [b"one"])
+    await other.close()
+
+
 async def test_events_that_were_not_acknowledged_may_be_lost(redis):
     """Then the service goes on: that is what `UnavailableError` says."""
     store = RedisStore(f"{redis.url}?lease_ms=300", durability=Durability.DISK)
