@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -90,7 +91,11 @@ def compiled(script: Source) -> Program:
     """Compile a script of one file or of several."""
     if isinstance(script, Bundle):
         return compile_bundle(script)
-    return compile_program(script)
+    return _compiled_once(script)
+
+
+# A run that is played in several ways is compiled for the first of them.
+_compiled_once = lru_cache(maxsize=4)(compile_program)
 
 
 @dataclass
@@ -225,7 +230,7 @@ def decisions_after(script: str, log: Sequence[Event], length: int) -> list[Even
     history = ledger.history
     at = history.version
     asleep = history.quiet_sleep
-    if asleep is not None and at < len(log) and log[at].NAME in _STEPS:
+    if asleep is not None and at < len(log) and type(log[at]) in STEPS:
         ledger.woke(asleep)
         for arrival in ledger.take_arrivals():
             machine.arrive(arrival)
@@ -233,9 +238,6 @@ def decisions_after(script: str, log: Sequence[Event], length: int) -> list[Even
         new += ledger.take()
     machine.kill()
     return new
-
-
-_STEPS = {step.NAME for step in STEPS}
 
 
 def _turn(machine: Machine) -> None:

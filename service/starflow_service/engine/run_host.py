@@ -45,7 +45,7 @@ LANGUAGE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """A line that a script printed, and where."""
+    """A line that a script printed, and where; see `trace.innermost`."""
 
     text: str
     filename: str

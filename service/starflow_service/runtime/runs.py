@@ -529,7 +529,7 @@ def _adopt(run: LiveRun, stored: StoredRun, codec: Codec) -> None:
 def _log_prints(run: LiveRun) -> None:
     """Log what the script printed, now that its reasons are stored."""
     for line in run.prints:
-        place = f"{line.filename}:{line.pos.line}"
+        place = f"{line.filename}:{line.pos.line}" if line.filename else ""
         log.info("script.print", run=run.key, line=line.text, place=place)
     run.prints.clear()
 

@@ -32,13 +32,18 @@ def error_stack(traceback: TracebackType | None) -> list[Frame]:
 
 
 def innermost() -> tuple[str, Pos]:
-    """Return the file and the place that the running script is at."""
+    """
+    Return the file and the place that the running script is at.
+
+    No file and no place if a built-in runs that no code of the script has called, but
+    the interpreter: a deferred one, say.
+    """
     frame = currentframe()
     while frame is not None:
         if is_script(frame):
             return frame.f_code.co_filename, position(frame.f_code, frame.f_lasti)
         frame = frame.f_back
-    raise RuntimeError("no script is running")
+    return "", Pos(0, 0)
 
 
 def live_stack(frame: FrameType | None) -> list[Frame]:
