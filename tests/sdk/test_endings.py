@@ -176,7 +176,7 @@ async def test_a_run_tells_its_status_its_unread_signals_and_its_restarts(
 
 def test_signal_by_name_says_what_became_of_it(service, terminal):
     code, out, err = terminal(
-        *("signal", "r-1", "--name", "go", "--output", "[1]"),
+        *("signal", "r-1", "--name", "go", "[1]"),
         *("--request-id", "mine", "--only-if-waiting"),
     )
 
@@ -187,12 +187,26 @@ def test_signal_by_name_says_what_became_of_it(service, terminal):
     assert request.only_if_waiting
 
 
+def test_a_signal_by_name_takes_its_value_in_three_ways(service, terminal):
+    terminal("signal", "r-1", "--name", "go", "-1")
+    terminal("signal", "r-1", "--name", "go", "--output", "2")
+    terminal("signal", "r-1", "--name", "go", "--fail", "NO", "no way")
+    terminal("signal", "r-1", "--name", "go")
+
+    one, two, three, four = service.requests["Signal"]
+    assert (one.output.json, two.output.json, four.output.json) == ("-1", "2", "null")
+    assert three.failure.code == "NO"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["signal", "r"], "one of the arguments SIGNAL_ID --name is required"),
         (["signal", "r", "s", "--name", "n"], "not allowed with"),
         (["signal", "r", "s", "--request-id", "i"], "is for signals by --name"),
+        (["signal", "r", "--name", "n", "1", "2"], "takes NAME and one VALUE"),
+        (["signal", "r", "--name", "n", "["], "VALUE: is not JSON"),
+        (["signal", "r", "--name", "n", "1", "--output", "2"], "is not allowed with"),
     ],
 )
 def test_a_signal_typed_wrong_is_one_line_and_code_2(terminal, arguments, said):
@@ -277,9 +291,9 @@ def test_get_shows_what_the_script_waits_for_and_says(service, terminal):
         "cancelling enough",
         "restarts   2, the last at event 40",
         'status     half way (50%) {"n":1}',
-        "waits for  the signal go: starflow signal r-1 --name go --output JSON",
+        "waits for  the signal go: starflow signal r-1 --name go JSON",
         "waits for  the signal stop until 2027-01-15 08:01:00.000: "
-        "starflow signal r-1 --name stop --output JSON",
+        "starflow signal r-1 --name stop JSON",
         "unread     a (2), b, and 4 more",
     ]
 
@@ -314,5 +328,5 @@ def test_what_answers_a_run_that_waits_for_a_name_is_in_the_complaint():
     error = starflow.RunYielded("r-1", (), ("go",))
 
     assert _exits.complaint(error, "").message.endswith(
-        "answer it with: starflow signal r-1 --name go --output JSON"
+        "answer it with: starflow signal r-1 --name go JSON"
     )

@@ -107,20 +107,37 @@ async def events(client: Client, options: argparse.Namespace) -> int:
 
 async def signal(client: Client, options: argparse.Namespace) -> int:
     """Deliver a signal."""
-    if options.request_id and not options.name:
-        raise _exits.CommandError("--request-id is for signals by --name")
+    name, value = _signal_target(options)
     failure = Failure(*options.fail) if options.fail else None
     received = await client.signal(
         options.run,
         options.signal_id,
-        _read_json("--output", options.output),
-        name=options.name,
+        value,
+        name=name,
         failure=failure,
         only_if_waiting=options.only_if_waiting,
         request_id=options.request_id,
     )
     _render.signal_outcome(options.run, received, as_json=options.json)
     return _exits.OK
+
+
+def _signal_target(
+    options: argparse.Namespace,
+) -> tuple[str | None, _json.JsonText | None]:
+    """Return the name that is signalled, if it is one, and the value."""
+    if options.name is None:
+        if options.request_id:
+            raise _exits.CommandError("--request-id is for signals by --name")
+        return None, _read_json("--output", options.output)
+    name, *values = options.name
+    if len(values) > 1:
+        raise _exits.CommandError("--name takes NAME and one VALUE; quote the JSON")
+    if not values:
+        return name, _read_json("--output", options.output)
+    if options.output is not None or options.fail:
+        raise _exits.CommandError("VALUE is not allowed with --output or --fail")
+    return name, _read_json("VALUE", values[0])
 
 
 async def cancel(client: Client, options: argparse.Namespace) -> int:

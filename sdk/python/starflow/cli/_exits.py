@@ -80,8 +80,10 @@ def _run_complaint(error: errors.StarflowError) -> Complaint:
     if isinstance(error, errors.RunFailed):
         return Complaint(FAILED, str(error), error.code)
     if isinstance(error, errors.RunYielded):
-        target = error.signal_id or f"--name {error.signal_name}"
-        command = f"starflow signal {error.run_id} {target} --output JSON"
+        target = f"{error.signal_id} --output"
+        if not error.signal_id:
+            target = f"--name {error.signal_name}"
+        command = f"starflow signal {error.run_id} {target} JSON"
         return Complaint(UNFINISHED, f"{error}; answer it with: {command}")
     if isinstance(error, errors.RunPaused):
         return Complaint(UNFINISHED, str(error), error.reason)

@@ -17,7 +17,7 @@ examples:
   starflow worker shop.py
   starflow run order.star --input '{"order": "A-1"}' --run-id order-A-1 --wait
   starflow events order-A-1 --follow
-  starflow signal order-A-1 --name approval --output '{"approved": true}'
+  starflow signal order-A-1 --name approval '{"approved": true}'
   starflow cancel order-A-1 --reason 'ordered twice'
 """
 
@@ -236,7 +236,7 @@ def _add_signal(commands: Any) -> None:
         commands,
         "signal",
         "answer a run that waits for a signal",
-        "  starflow signal order-A-1 --name approval --output '{\"approved\": true}'\n"
+        "  starflow signal order-A-1 --name approval '{\"approved\": true}'\n"
         "  starflow signal order-A-1 SIGNAL_ID --output '{\"approved\": true}'\n"
         "  starflow signal order-A-1 SIGNAL_ID --fail REFUSED 'the boss said no'",
     )
@@ -249,7 +249,10 @@ def _add_signal(commands: Any) -> None:
         help="of a call that waits, as shown by: starflow get RUN",
     )
     target.add_argument(
-        "--name", metavar="NAME", help="what the script waits for, now or later"
+        "--name",
+        metavar=("NAME", "VALUE"),
+        nargs="+",
+        help="what the script waits for, now or later; VALUE is short for --output",
     )
     parser.add_argument(
         "--request-id",

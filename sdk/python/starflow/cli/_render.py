@@ -163,7 +163,7 @@ def _wait(run_id: str, wait: Wait) -> str:
     detail = wait.detail
     until = f" until {_when(detail['expire_time'])}" if "expire_time" in detail else ""
     if wait.signal_name:
-        command = f"starflow signal {run_id} --name {wait.signal_name} --output JSON"
+        command = f"starflow signal {run_id} --name {wait.signal_name} JSON"
         return f"the signal {wait.signal_name}{until}: {command}"
     if wait.kind == "SIGNAL":
         command = f"starflow signal {run_id} {wait.signal_id} --output JSON"
