@@ -4,6 +4,7 @@ Python's own `==`, `<` and `hash` are right for scalars only: they take True for
 recurse without a bound, and cannot be interrupted in a large or shared structure.
 """
 
+from collections.abc import Callable
 from functools import cmp_to_key
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ _ORDERED = frozenset({int, bool})
 _HASHED_AS_IS = 2**61 - 1
 # Strings and bytes up to here compare and hash in no time worth counting.
 _SHORT = 255
+
+# Elements that are sorted without a chance for others to have a turn.
+_SORTED_AT_ONCE = 8_192
 
 # Tokens must not be values that a script can make, or it could forge a key.
 TRUE_KEY = Key(True, object())
@@ -221,20 +225,47 @@ def sorted_by(
         return items
     orderly = _orderly(m, keys)
     if keys is items and orderly is items:
-        return sorted(items, reverse=reverse)
+        return _in_order(m, items, None, reverse=reverse)
     m.charge(48 * len(items))
-    order = sorted(range(len(items)), key=orderly.__getitem__, reverse=reverse)
+    places = list(range(len(items)))
+    order = _in_order(m, places, orderly.__getitem__, reverse=reverse)
     return [items[place] for place in order]
+
+
+def _in_order(
+    m: "Meter",
+    items: list[Any],
+    key: Callable[[Any], Any] | None,
+    *,
+    reverse: bool,
+) -> list[Any]:
+    """
+    Sort *items* as Python does, but in parts between which others may have a turn.
+
+    Two sorted parts, one behind the other, are merged by sorting them in one pass.
+    """
+    parts = []
+    for start in range(0, len(items), _SORTED_AT_ONCE):
+        part = items[start : start + _SORTED_AT_ONCE]
+        m.work(len(part) * len(part).bit_length() >> 3)
+        parts.append(sorted(part, key=key, reverse=reverse))
+    while len(parts) > 1:
+        pairs = [parts[at : at + 2] for at in range(0, len(parts), 2)]
+        parts = []
+        for pair in pairs:
+            both = [item for part in pair for item in part]
+            m.work(len(both) >> 1)
+            both.sort(key=key, reverse=reverse)
+            parts.append(both)
+    return parts[0]
 
 
 def _orderly(m: "Meter", keys: list[Any]) -> list[Any]:
     """Return *keys*, or what stands for them, so that Python orders them rightly."""
     rounds = len(keys).bit_length()
-    pairs = len(keys) * rounds
     m.charge(16 * len(keys))
     kinds = set(map(type, keys))
     if _ordered_natively(kinds, keys):
-        m.work(pairs >> 3)
         for kind in kinds:
             m.work(_long_work(kind, keys, rounds))
         return keys

@@ -20,6 +20,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from starflow_service.starlark.caps import SMALL, digits_work
 from starflow_service.starlark.errors import EvalError
+from starflow_service.starlark.jsonpieces import (
+    PIECE,
+    Pieces,
+    decoded_bytes,
+    has_run_of_digits,
+)
 from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
 from starflow_service.starlark.values import (
     Dict,
@@ -40,12 +46,10 @@ _LISTS = frozenset({List, LockedList, FrozenList, tuple})
 _DICTS = frozenset({Dict, LockedDict, FrozenDict})
 # Elements of one container written between two chances to end the time slice.
 _CHUNK = 1_000
-# Bounds of the memory that decoding takes, in bytes.  A short text is not counted.
-_SHORT_TEXT = 256
+# One that the scanner of the standard library need not read in pieces.
+_LONG_TEXT = 4 * PIECE
 # Digits of an integer whose text takes a time worth paying for.
 _LONG_INTEGER = 500
-_BYTES_PER_CHAR = 40
-_LIST_BYTES, _DICT_BYTES, _ITEM_BYTES, _ENTRY_BYTES = 90, 160, 60, 120
 
 
 class JsonError(EvalError):
@@ -245,7 +249,10 @@ class Writer:
             raise Refused(f"nested deeper than {self.depth_max} levels")
         if len(x) > self.m.limits.max_elements:
             raise Refused(_too_wide(self.m.limits))
-        self.m.steps -= 1
+        m = self.m
+        m.steps -= 4
+        if m.steps < 0:
+            m.tick()
 
 
 def _too_large(bytes_max: int) -> str:
@@ -281,7 +288,7 @@ def decode(
         JsonError: the text is not JSON, or breaks one of the rules of this module.
     """
     limits = m.limits
-    m.charge(_decoded_bytes(text))
+    m.charge(decoded_bytes(text))
     value = _scan(
         text,
         limits,
@@ -310,7 +317,9 @@ def equal(a_text: str, b_text: str) -> bool:
     The order of keys does not matter; 1, 1.0 and true are different, and so are 0.0
     and -0.0, because a script can tell them apart.
     """
-    return a_text == b_text or bool(_run(_EXACT, a_text) == _run(_EXACT, b_text))
+    return a_text == b_text or bool(
+        _run(_EXACT.raw_decode, a_text) == _run(_EXACT.raw_decode, b_text)
+    )
 
 
 def utf8_size(text: str) -> int:
@@ -328,7 +337,7 @@ def utf8_size(text: str) -> int:
         raise JsonError("text holds a lone surrogate") from None
 
 
-def depth(text: str) -> int:
+def depth(text: str, m: "Meter | None" = None) -> int:
     """Return how deep the brackets of a JSON text are nested, well-formed or not."""
     data = text.encode(errors="replace")
     if b"\\" in data:
@@ -342,11 +351,23 @@ def depth(text: str) -> int:
         if not brackets:
             return level
         brackets = brackets.replace(b"[]", b"")
-    return _SHALLOW + max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+    return _SHALLOW + _steepest(brackets, m)
+
+
+def _steepest(brackets: bytes, m: "Meter | None") -> int:
+    """Return how many more brackets are open than closed at most."""
+    highest = height = 0
+    for start in range(0, len(brackets), _BRACKETS_AT_ONCE):
+        if m is not None:
+            m.work(_BRACKETS_AT_ONCE >> 4)
+        steps = map(_STEP.__getitem__, brackets[start : start + _BRACKETS_AT_ONCE])
+        heights = [*accumulate(steps, initial=height)]
+        height = heights[-1]
+        highest = max(highest, *heights)
+    return highest
 
 
 _SPACES = " \t\n\r"
-_DIGITS = "0123456789"
 # A surrogate pair, or any other escape but half a pair.  Outside of strings JSON has no
 # backslash, so the text need not be taken apart first.
 _PAIRED = re.compile(
@@ -357,6 +378,7 @@ _QUOTED = re.compile(rb'"[^"]*"?')
 _NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _STEP = {ord("["): 1, ord("]"): -1}
+_BRACKETS_AT_ONCE = 20_000
 # Levels of brackets that are taken off one after the other, innermost first.
 _SHALLOW = 8
 
@@ -372,13 +394,13 @@ def _scan(
     """Return what *making* makes of *text*, once nothing in it is refused."""
     if utf8_size(text) > bytes_max:
         raise TooLargeError(_too_large(bytes_max))
-    if text.count("[") + text.count("{") > depth_max and depth(text) > depth_max:
+    if text.count("[") + text.count("{") > depth_max and depth(text, m) > depth_max:
         raise JsonError(f"JSON text is nested deeper than {depth_max} levels")
     if _is_long(text, limits) and (bounds := _Bounds(limits, m)).are_near(text):
-        value = _run(making.bounded(bounds), text)
+        value = _run(_reader(making.bounded(bounds), text, m, bounds), text)
         bounds.refuse(value)
     else:
-        value = _run(making.decoder, text)
+        value = _run(_reader(making, text, m, None), text)
     if ("\\ud" in text or "\\uD" in text) and "\\u" in _PAIRED.sub("", text):
         raise JsonError("text holds a lone surrogate")
     return value
@@ -395,12 +417,22 @@ def _is_long(text: str, limits: Limits) -> bool:
     )
 
 
-def _run(decoder: JSONDecoder, text: str) -> Any:
+def _reader(
+    making: "_Making", text: str, m: "Meter | None", bounds: "_Bounds | None"
+) -> Callable[[str, int], tuple[Any, int]]:
+    """Return what reads the value that begins at an offset of *text*."""
+    if m is None or len(text) <= _LONG_TEXT:
+        return making.decoder.raw_decode
+    refuse = bounds.refuse if bounds else None
+    return Pieces(m, making.decoder, making.pairs_hook, _to_list, refuse).read
+
+
+def _run(read: Callable[[str, int], tuple[Any, int]], text: str) -> Any:
     start = 0
     if text[:1] in _SPACES:
         start = len(text) - len(text.lstrip(_SPACES))
     try:
-        value, end = decoder.raw_decode(text, start)
+        value, end = read(text, start)
     except JSONDecodeError as error:
         _refuse(text, _fault_of(text, error))
     if end != len(text):
@@ -439,8 +471,8 @@ class _Making:
         self.parse_int = parse_int
         self.decoder = _decoder(pairs_hook, parse_int)
 
-    def bounded(self, bounds: "_Bounds") -> JSONDecoder:
-        """Return a decoder that looks at everything, for texts that need it."""
+    def bounded(self, bounds: "_Bounds") -> "_Making":
+        """Return a way that looks at everything, for texts that need it."""
 
         def pairs_hook(pairs: list[tuple[str, Any]]) -> Any:
             bounds.refuse(pairs)
@@ -450,7 +482,7 @@ class _Making:
             bounds.refuse_digits(digits)
             return self.parse_int(digits)
 
-        return _decoder(pairs_hook, parse_int)
+        return _Making(pairs_hook, parse_int)
 
 
 class _Bounds:
@@ -473,7 +505,7 @@ class _Bounds:
         return (
             len(text) > self.limits.max_string
             or text.count(",") >= self.limits.max_elements
-            or _has_run_of_digits(text, self.digits)
+            or has_run_of_digits(text, self.digits)
         )
 
     def refuse_digits(self, digits: str) -> None:
@@ -502,33 +534,6 @@ def _decoder(
         parse_constant=_refuse_constant,
         parse_float=_finite,
         parse_int=parse_int,
-    )
-
-
-def _has_run_of_digits(text: str, longest: int) -> bool:
-    """Return whether more than *longest* digits stand side by side, in a string too."""
-    # Every longer run covers a multiple of its length, so only those are looked at.
-    for probe in range(0, len(text), longest):
-        if text[probe] in _DIGITS:
-            before = text[max(0, probe - longest) : probe]
-            after = text[probe : probe + longest + 1]
-            run = len(before) - len(before.rstrip(_DIGITS))
-            run += len(after) - len(after.lstrip(_DIGITS))
-            if run > longest:
-                return True
-    return False
-
-
-def _decoded_bytes(text: str) -> int:
-    """Return at least how much memory the decoded value takes."""
-    if len(text) < _SHORT_TEXT:
-        return _BYTES_PER_CHAR * len(text)
-    return (
-        len(text) * (1 if text.isascii() else 4)
-        + _LIST_BYTES * text.count("[")
-        + _DICT_BYTES * text.count("{")
-        + _ITEM_BYTES * text.count(",")
-        + _ENTRY_BYTES * text.count(":")
     )
 
 
