@@ -44,6 +44,7 @@ class Pieces:
     ) -> None:
         self._m = m
         self._text = ""
+        self._is_faulty = False
         # The part of a decoder that can begin anywhere; typeshed does not name it.
         self._scan_once = decoder.scan_once  # type: ignore[attr-defined]
         self._pairs_hook = pairs_hook
@@ -102,12 +103,14 @@ class Pieces:
 
     def _scalars(self, at: int, values: list[Any]) -> int:
         """Add the scalars from *at* on to *values*; return where they end."""
-        while (run := _SCALARS.match(self._text, at)) is not None:
+        while not self._is_faulty and (run := _SCALARS.match(self._text, at)):
             try:
                 some, _ = self._scanned(f"[{run[0][:-1]}]", 0)
             except JSONDecodeError:
-                # One of them is none.  It is read alone, and refused in its place.
-                return at
+                # One of them is none.  From here on each is read by itself, so that it
+                # is refused in its place.
+                self._is_faulty = True
+                break
             self._m.work(2 * len(some))
             values += some
             at = run.end()
