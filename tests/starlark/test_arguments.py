@@ -21,8 +21,8 @@ from starflow_service.starlark.values import (
     freeze,
     type_name,
 )
+from tests.starlark.python_words import PYTHON
 from tests.starlark.scripted_host import ScriptedHost
-from tests.starlark.test_escape import PYTHON
 
 # Small, so that what takes long is refused soon.
 LIMITS = Limits(max_steps=20_000, max_allocated_bytes=2_000_000)

@@ -27,6 +27,7 @@ from starflow_service.starlark.support import OPERATIONS
 from starflow_service.starlark.tokens import KEYWORDS, RESERVED
 from tests.starlark.conformance import TESTDATA, Checks, chunks, failure
 from tests.starlark.evaluate import evaluate, make_meter
+from tests.starlark.python_words import PYTHON
 from tests.starlark.scripted_host import ScriptedHost
 
 # What leads from one Python object to another, up to the world.
@@ -304,18 +305,6 @@ def test_no_argument_reaches_a_parameter_of_ours_by_name(
 
 
 # Messages
-
-
-PYTHON = re.compile(
-    r"object has no|object is not|has no attribute|not subscriptable|not callable"
-    r"|positional-only|takes \d|takes from|takes no|must be str,"
-    r"|unhashable type: '|can't multiply|unsupported operand|not supported between"
-    r"|Traceback|<class|<bound|<frame|<code|<module '|0x[0-9a-f]{8}|internal|greenlet"
-    r"|starflow_service|codegen|pysyntax|site-packages|\.py\b|\bast\b|\bself\b"
-    r"|\b(?:Type|Value|Key|Index|Name|Attribute|Syntax|Overflow|Recursion|Runtime"
-    r"|Unicode\w*|Assertion|Import|Memory|ZeroDivision|UnboundLocal|Eval|Limit)Error\b"
-    r"|StopIteration|\bNoneType object\b|\bstr\b object|\w![\w.]|![a-z]\w*\b(?=\()"
-)
 
 
 def test_no_error_of_the_conformance_files_speaks_python() -> None:
