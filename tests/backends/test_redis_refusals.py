@@ -9,6 +9,7 @@ import pytest
 from starflow_backends import (
     CorruptError,
     Durability,
+    FullError,
     LayoutError,
     StoreError,
     UnavailableError,
@@ -18,6 +19,8 @@ from starflow_backends.redis import RedisStore
 from starflow_backends.redis_checks import Facts, check
 from starflow_backends.testing import appended
 from tests.support.redis_server import SAFE, RedisServer, free_port
+
+TESTDATA = Path(__file__).with_name("testdata")
 
 
 async def refusal(url, durability=Durability.DISK):
@@ -92,6 +95,71 @@ async def test_a_password_is_needed_and_must_be_right(start):
         assert "s3cret" not in str(error)
     assert await is_accepted(f"redis://:s3cret@{place}/3")
     assert await is_accepted(f"redis://default:s3cret@{place}/4")
+
+
+@pytest.fixture
+def tls(start):
+    """A Redis that speaks TLS only; its URL lacks the authority that it trusts."""
+    port = free_port()
+    redis = start(
+        tls_port=str(port),
+        tls_cert_file=str(TESTDATA / "redis-cert.pem"),
+        tls_key_file=str(TESTDATA / "redis-key.pem"),
+        tls_auth_clients="no",
+    )
+    redis.command("CONFIG", "SET", "requirepass", "s3cret")
+    return f"rediss://default:s3cret@127.0.0.1:{port}/1"
+
+
+async def test_a_redis_is_reached_by_tls(tls):
+    assert await is_accepted(f"{tls}?ssl_ca_certs={TESTDATA / 'redis-cert.pem'}")
+
+
+async def test_a_redis_whose_certificate_nobody_vouches_for_is_refused(tls):
+    error = await refusal(tls)
+
+    assert isinstance(error, UnavailableError)
+    assert "certificate" in str(error).lower()
+    assert "s3cret" not in str(error)
+
+
+async def test_a_wrong_option_of_tls_is_told(tls):
+    error = await refusal(f"{tls}?ssl_ca_certs=/no/such/file")
+
+    assert isinstance(error, UnavailableError)
+
+
+async def test_tls_where_there_is_none(start):
+    redis = start(on_tcp=True)
+
+    # Redis waits for more of what it takes for a command.
+    error = await refusal(f"rediss://127.0.0.1:{redis.port}?socket_connect_timeout=0.2")
+
+    assert isinstance(error, UnavailableError)
+    assert "Timeout" in str(error)
+
+
+async def test_a_redis_with_too_many_clients_takes_no_other(start):
+    redis = start()
+    first = RedisStore(redis.url)
+    await first.open()
+    redis.command("CONFIG", "SET", "maxclients", "1")
+
+    # It says why, but closes the connection before we have listened.
+    error = await refusal(f"{redis.url}?prefix=other")
+
+    assert isinstance(error, UnavailableError)
+    await first.append(appended("ns/r", 0, b"one"))
+    await first.close()
+
+
+async def test_a_redis_without_memory_is_no_place_to_write(start):
+    redis = start(maxmemory="1")
+
+    error = await refusal(redis.url)
+
+    assert isinstance(error, FullError)
+    assert "maxmemory" in str(error)
 
 
 async def test_a_replica_is_no_place_to_write(start):
