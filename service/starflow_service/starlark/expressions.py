@@ -289,6 +289,9 @@ class ExpressionParser(TokenStream):
     def _foreign_operand(self) -> Expr:
         """Parse what stands for a value in other languages."""
         pos = self.pos
+        if self.kind in {"newline", ";"} and self.is_doubled({"+", "-"}):
+            self.report_foreign(self.previous.kind * 2, self.previous.pos)
+            return TupleExpr(pos, pos, [], parenthesised=True)
         if self.kind == "!":
             self.advance()
             self.report_foreign("!", pos)

@@ -22,6 +22,25 @@ _NO_OPERATOR: Final = {
     "else": "write [a if condition else b for x in y], or [x for x in y if condition]",
 }
 
+# What stands where a colon should.
+_COLON: Final = {
+    "newline": "end this line with a colon",
+    "}": "a dict has keys and values: {k: v}",
+    ",": "a dict has keys and values: {k: v}",
+    "=": "to compare write ==",
+}
+_BETWEEN: Final = "write a comma between them, or the operator that is missing"
+_WANTED: Final = {
+    "newline": "one statement a line; or is an operator or a comma missing?",
+    "','": _BETWEEN,
+    "')'": _BETWEEN,
+    "']'": _BETWEEN,
+    "'}'": _BETWEEN,
+    "in": "write: for x in y",
+    "'('": "write: def name(parameters):",
+    "indent": "indent the block; an empty one is written: pass",
+}
+
 # What cannot begin a statement.
 _LEADING: Final = {
     "indent": "this line is indented, but no line before it opened a block",
@@ -131,7 +150,7 @@ def _reserved_hint(before: Token, token: Token) -> str:
     if token.kind in RESERVED:
         return way_of(token.kind) or f"{token.kind} is a reserved word"
     if before.kind == "identifier" and token.kind != "=":
-        return way_of(str(before.value))
+        return way_of(str(before.value)) or way_of(str(token.value))
     return ""
 
 
@@ -141,10 +160,6 @@ def _layout_hint(tokens: Sequence[Token], at: int, want: str) -> str:
     before, token = tokens[max(0, at - 1)], tokens[at]
     if want != "primary expression":
         return ""
-    if token.kind == "newline" and before.kind in {"+", "-"}:
-        op = before.kind
-        if tokens[max(0, at - 2)].kind == op:
-            return f"Starlark has no {op}{op}; write x {op}= 1"
     if before.kind in {"newline", "outdent"} or at == 0:
         return _LEADING.get(token.kind, "")
     return ""
@@ -153,11 +168,11 @@ def _layout_hint(tokens: Sequence[Token], at: int, want: str) -> str:
 def _want_hint(before: Token, token: Token, want: str) -> str:
     if want == "primary expression":
         return _NO_OPERAND.get(token.kind, "")
-    if token.kind == "newline" and want == "':'":
-        return "end this line with a colon"
+    if want == "':'":
+        return _COLON.get(token.kind, "end the head of a block with a colon")
     if token.kind == "=":
         is_word = before.kind in KEYWORDS
         return f"{before.kind} is a reserved word" if is_word else "to compare write =="
     if token.pos.line > before.pos.line and want in {"','", "')'", "']'", "'}'"}:
         return "a comma is missing before this line"
-    return _NO_OPERATOR.get(token.kind, "")
+    return _NO_OPERATOR.get(token.kind) or _WANTED.get(want, "")

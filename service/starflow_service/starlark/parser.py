@@ -4,6 +4,7 @@ A statement that cannot be parsed is skipped and the next one tried; of a block 
 bad head the lines are parsed all the same.  So one reading finds most of the faults.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,17 +54,25 @@ _FOREIGN_BLOCKS: Final[dict[str, frozenset[str]]] = {
     "match": frozenset(),
     "case": frozenset(["case"]),
     "switch": frozenset(),
+    "elsif": frozenset(["else"]),
+    "foreach": frozenset(),
+    "unless": frozenset(["else"]),
+    "until": frozenset(),
 }
 # Words that are names to Starlark, and begin statements or blocks elsewhere if a value
 # or a name follows.
 _FOREIGN_WORDS: Final = frozenset(
     [
         *("assert", "async", "await", "case", "const", "exec", "fn", "func"),
-        *("function", "goto", "let", "match", "print", "switch", "var"),
+        *("elsif", "foreach", "function", "goto", "let", "match", "print"),
+        *("switch", "type", "unless", "until", "var"),
     ]
 )
 _FOREIGN_LINES: Final = frozenset(
-    ["del", "exec", "from", "global", "goto", "import", "nonlocal", "raise"]
+    [
+        *("del", "exec", "from", "global", "goto", "import", "nonlocal", "raise"),
+        "type",
+    ]
 )
 _BEGINS_VALUE: Final = frozenset(
     [
@@ -152,11 +161,13 @@ class _Parser(ExpressionParser):
 
     # Recovery
 
-    def _statement(self, body: list[Stmt]) -> None:
-        """Parse one line, or one block statement, into *body*."""
+    def _statement(
+        self, body: list[Stmt], parse: Callable[[list[Stmt]], None] | None = None
+    ) -> None:
+        """Parse one line, or one block statement, into *body*, perhaps by *parse*."""
         depth, start, place = self.depth, self.token, self.place
         try:
-            self._line_or_block(body)
+            (parse or self._line_or_block)(body)
         except Fault as fault:
             self.depth = depth
             self._report_fault(fault.finding, start)
@@ -176,9 +187,16 @@ class _Parser(ExpressionParser):
             inner: list[Stmt] = []
             self._block(inner)
             body.append(self._stand_in(start.kind, start.pos, inner))
-        if start.kind in {"if", "elif", "else", "for"}:
-            while self.kind in {"elif", "else"}:
-                self._skip_block_head(body)
+        if start.kind in {"if", "elif", "for"} and self.kind in {"elif", "else"}:
+            self._statement(body, self._rest_of_if)
+
+    def _rest_of_if(self, body: list[Stmt]) -> None:
+        """Parse what follows the block of an `if` whose head was not understood."""
+        pos = self.pos
+        if self.kind == "elif":
+            body.append(self._if())
+        elif self.accept("else"):
+            body.append(self._stand_in("if", pos, self._suite()))
 
     def _skip_block_head(self, body: list[Stmt]) -> None:
         start, place = self.token, self.place

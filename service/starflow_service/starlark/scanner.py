@@ -61,7 +61,9 @@ _QUOTE: Final = frozenset("'\"")
 _PREFIXES: Final = frozenset(
     ["f", "fr", "rf", "u", "b", "br", "rb", "r", "t", "tr", "rt"]
 )
-_UNDERSCORED: Final = re.compile(r"0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|[0-9][0-9_]*")
+_UNDERSCORED: Final = re.compile(
+    r"0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*"
+)
 # What other languages write right behind a number, and Starlark does not.
 _SUFFIX: Final = re.compile(r"[jJlLn](?![A-Za-z0-9_])")
 
@@ -88,6 +90,7 @@ _ENDS_OPERAND: Final = frozenset(
 _BEFORE_BLOCK: Final = _ENDS_OPERAND | {"else"}
 _LINE_REST: Final = re.compile(r"[ \t]*(?:\n|#|//|$)")
 _CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
+_OPENING: Final = {close: opening for opening, close in _CLOSING.items()}
 _UNOPENED: Final = {"}": "blocks have no braces: they are lines indented alike"}
 _TOP_LINE: Final = re.compile(r"(?m)^(?:def[ \t]+\w+[ \t]*\(|load[ \t]*\()")
 
@@ -519,6 +522,12 @@ class _Scanner:
             self._find(f"unexpected '{match[0]}'", _UNOPENED.get(match[0], ""))
             self.at = match.end()
             return
+        opening = _OPENING[match[0]]
+        if any(token.kind == opening for token in self.open):
+            if self.open[-1].kind != opening:
+                self._add("error", not_closed(self.open[-1]))
+            while self.open[-1].kind != opening:
+                self.open.pop()
         self.open.pop()
         self._operator(match)
 

@@ -1,6 +1,6 @@
 """The tokens of a script as its parser consumes them."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final
 
 from starflow_service.starlark.diagnostics import Diagnostic
@@ -96,6 +96,11 @@ class TokenStream:
         token, following = self.token, self.following
         line, column = token.pos
         return following.kind == second and following.pos == (line, column + len(first))
+
+    def is_doubled(self, kinds: Container[str]) -> bool:
+        """Tell whether the two tokens before this place are of the same of *kinds*."""
+        before = self._tokens[max(0, self._next - 2) : self._next]
+        return len({token.kind for token in before}) == 1 and before[0].kind in kinds
 
     def advance(self) -> Token:
         """Return the token at this place and go to the next."""
