@@ -38,7 +38,8 @@ system: $(STAMP)  ## run only the tests that start and kill real processes
 # A failing seed is in the name of its test: STARFLOW_SEEDS=77-77 plays it alone.
 .PHONY: sim
 sim: $(STAMP)  ## replay generated workflows after every event; SEEDS=10000 for more
-	@STARFLOW_SEEDS=$(or $(SEEDS),2000) $(PY) -m pytest -q tests/engine/test_generated.py
+	@STARFLOW_SEEDS=$(or $(SEEDS),2000) $(PY) -m pytest -q tests/engine/test_generated.py \
+		tests/engine/test_branching.py
 
 # What it finds is kept in tests/fuzz/seeds, and tested from then on.
 .PHONY: fuzz

@@ -180,6 +180,13 @@ def test_no_limit_can_be_held(limits, body):
     assert run.machine.abort.limit in limits
 
 
+def test_holding_within_holding_is_as_deep_as_calls_may_be():
+    run = run_of("return flow.catch(*([flow.catch] * 1000 + [len, []]))")
+    assert run.turned is Turn.PARKED
+    assert run.machine.abort.limit == "max_call_depth"
+    assert result_of("return flow.catch(*([flow.catch] * 90 + [len, []])).ok") == "true"
+
+
 def test_no_mismatch_can_be_held():
     text = "flow.catch(test.echo, ctx, 1)\nreturn 1"
     changed = run_of(text.replace("ctx, 1", "ctx, 2"))

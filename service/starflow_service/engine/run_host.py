@@ -135,9 +135,7 @@ class RunHost:
     ) -> Any:
         """See `Host.call`."""
         version = self._begin_call(m, function, req, options)
-        self._wait_for(
-            m, (version,), lambda: f"waits for {function} (event {version})", own=True
-        )
+        self._wait_own(m, version, lambda: f"waits for {function} (event {version})")
         return self._value(m, self._results.pop(version))
 
     def start(
@@ -187,7 +185,8 @@ class RunHost:
         if keys:
             alarm = None if timeout_ns is None else self._begin_timer(m, timeout_ns)
             asked = _waits_for(futures, next(iter(keys)))
-            self._wait_for(m, tuple(keys), asked, alarm=alarm)
+            own = () if alarm is None else (alarm,)
+            self._wait_for(m, tuple(keys), asked, own=own, alarm=alarm)
             if alarm in self._open:
                 self._drop((alarm,))
             if timeout_ns is not None and any(key not in ended for key in keys):
@@ -230,34 +229,36 @@ class RunHost:
             raise _error(result)
         return jsontext.decode(m, result)
 
+    def _wait_own(self, m: Meter, version: int, asked: Asked) -> None:
+        """Wait until the end of what nobody but this branch can wait for."""
+        self._wait_for(m, (version,), asked, own=(version,))
+        del self._branches.ended[version]
+
     def _wait_for(
         self,
         m: Meter,
         keys: tuple[int, ...],
         asked: Asked,
         *,
-        own: bool = False,
+        own: tuple[int, ...] = (),
         alarm: int | None = None,
     ) -> None:
         """Wait until all *keys* have ended, or *alarm* has."""
-        is_alone = alarm is None and not self._branches.open
+        branches = self._branches
+        is_alone = alarm is None and not branches.open
         if is_alone and self._take_alone(keys, asked):
             return
-        ended = self._branches.ended
-        missing = sum(key not in ended for key in keys)
+        missing = sum(key not in branches.ended for key in keys)
         if not missing:
             return
-        me = self._branches.current
-        self._branches.watch(keys)
+        me = branches.current
+        branches.watch(keys)
+        me.own = own
         if alarm is not None:
-            # One more than can end without it, and ready at once with it.
-            self._branches.watch((alarm,))
+            branches.watch((alarm,))
             me.alarm = alarm
-            me.own = (alarm,)
-        elif own:
-            me.own = keys
         self._wait(m, missing, asked, is_done=is_alone)
-        self._branches.forget(me)
+        branches.forget(me)
 
     def _take_alone(self, keys: tuple[int, ...], asked: Asked) -> bool:
         """
@@ -366,12 +367,8 @@ class RunHost:
         if kept is not None:
             return True, self._value(m, kept.result)
         self._open.add(version)
-        self._wait_for(
-            m,
-            (version,),
-            lambda: f"waits for signal {name} (event {version})",
-            own=True,
-        )
+        asked = f"waits for signal {name} (event {version})"
+        self._wait_own(m, version, lambda: asked)
         if version not in self._results:
             return False, None
         return True, self._value(m, self._results.pop(version))
@@ -387,7 +384,7 @@ class RunHost:
     def _sleep(self, m: Meter, wake: Callable[[int], int]) -> None:
         # Beside other branches the next step proves nothing: it may be another's.
         version = self._begin_sleep(m, wake, explicit_wake=bool(self._branches.open))
-        self._wait_for(m, (version,), lambda: f"sleeps (event {version})", own=True)
+        self._wait_own(m, version, lambda: f"sleeps (event {version})")
 
     def _begin_timer(self, m: Meter, duration_ns: int) -> int:
         return self._begin_sleep(m, lambda now: now + duration_ns, explicit_wake=True)

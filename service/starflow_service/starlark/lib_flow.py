@@ -17,6 +17,7 @@ from starflow_service.starlark.flow_options import (
     want_span,
 )
 from starflow_service.starlark.host import Future
+from starflow_service.starlark.support import enter, leave
 from starflow_service.starlark.text import brief
 from starflow_service.starlark.time_values import SECOND, Time
 from starflow_service.starlark.values import MISSING, Builtin, Dict, List, Module
@@ -108,10 +109,14 @@ def _spawn(m: "Meter", ctx: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Futur
 def _catch(m: "Meter", fn: Any, /, *args: Any, **kwargs: Any) -> results.Result:
     """Call *fn* and return what came of it, whether it returned or failed."""
     want_callable("flow.catch", fn)
+    # A call of `catch` by `catch` by `catch` is no call of a function of the script.
+    enter(m)
     try:
         value = call(m, fn, args, kwargs)
     except Exception as error:
         return results.failure(m, caught(m, error))
+    finally:
+        leave(m)
     return results.success(m, value)
 
 
