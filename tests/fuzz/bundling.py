@@ -15,7 +15,7 @@ _HEAD = re.compile(r"(?m)^--- (\S+)\n")
 _PATHS = ["a.star", "b.star", "lib/c.star", "lib/d.star", "lib/deep/e.star"]
 # How `make_program` lays a program out.
 _LAYOUT = re.compile(
-    r"(?P<loads>load.*?)\n(?P<globals>G_.*?)(?P<helper>def helper.*?)"
+    r"(?P<loads>.*?)(?P<globals>G_.*?)(?P<helper>def helper.*?)"
     r"(?P<main>def main.*)",
     re.DOTALL,
 )
@@ -42,12 +42,12 @@ def split(program: str) -> Bundle:
     assert parts is not None
     loads, constants = parts["loads"], parts["globals"]
     names = ", ".join(f'"{name}"' for name in re.findall(r"(?m)^G_\w+", constants))
-    helper = f'{loads}\nload("constants.star", {names})\n{parts["helper"]}'
+    helper = f'{loads}load("constants.star", {names})\n{parts["helper"]}'
     load = f'load("lib/constants.star", {names})\nload("//lib/helper.star", "helper")\n'
     return Bundle(
         {
-            "main.star": f"{loads}\n{load}{parts['main']}",
-            "lib/constants.star": f"{loads}\n{constants}",
+            "main.star": f"{loads}{load}{parts['main']}",
+            "lib/constants.star": constants,
             "lib/helper.star": helper,
         }
     )

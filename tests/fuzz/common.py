@@ -8,6 +8,7 @@ their operators, methods, slices, comprehensions, loops, functions and closures;
 where they fail.
 """
 
+import re
 from random import Random
 
 from tests.fuzz.tables import filled, table
@@ -84,16 +85,29 @@ pair: ({int}, {int}) ; divide({int}, {int}) ; {pair}[::-1] ;
     ({pair} if {bool} else {pair})
 """)
 
+# What fails for some values of its kinds.
+_RISKS = re.compile(
+    r"\[\{small\}\]|\[\{str\}\]|pop\(|remove\(|index\(|min\(|max\(|//|%|/ |ord\("
+    r"|int\(\{(?:str|float)|float\(\{str|:\{small\}\]|partition\(\{str|split\(\{str"
+    r"|range\(|chr\(|zip\(|int\(v\)|divide\("
+)
+_SURE = {
+    kind: [form for form in forms if not _RISKS.search(form)]
+    for kind, forms in _MADE_BY.items()
+}
+
 # What is done with variables, whose kinds end in `_name`.
 _DONE = table(r"""
 done: {ints_name}.append({int}) ; {ints_name}.extend({ints}) ; {dict_name}.clear() ;
-    {ints_name}.insert({small}, {int}) ; {ints_name}.remove({int}) ;
-    {ints_name}[{small}] = {int} ; {dict_name}[{str}] = {int} ;
-    {ints_name}[{small}] += {int} ; {dict_name}[{str}] -= {int} ;
+    {ints_name}.insert({small}, {int}) ; {ints_name}[{small}] = {int} ;
+    caught(lambda: {ints_name}.remove({int})) ; {dict_name}[{str}] = {int} ;
+    caught(lambda: put({ints_name}, {small}, {int})) ; {dict_name}[{str}] -= {int} ;
+    caught(lambda: put({dict_name}, {str}, {int})) ; ints_a += [{int}] ;
     {dict_name}.update({dict}) ; {ints_name} += {ints} ; {strs_name}.append({str}) ;
     {int_name} += {int} ; {int_name} *= {small} ; {str_name} += {str} ;
-    {int_name} //= {int} ; {int_name} -= {int} ; seen.append({any}) ;
-    seen.append({any}) ; seen.append({int_name}) ; {ints_name}.pop({small}) ;
+    {int_name} //= 3 ; {int_name} %= -7 ; {int_name} -= {int} ; seen.append({any}) ;
+    seen.append({any}) ; seen.append({int_name}) ;
+    caught(lambda: {ints_name}.pop({small})) ;
     {int_name}, {str_name} = {int}, {str} ; ({int_name}, _) = {pair} ;
     [{int_name}, [{str_name}]] = [{int}, [{str}]] ; {dict_name} |= {dict} ;
     {ints_name}.clear() ; seen.append(caught(lambda: {any})) ;
@@ -107,6 +121,11 @@ def type_of(x):
 
 def divide(a, b):
     return (a // b, a % b)
+
+def put(x, i, v):
+    x[i] = v
+    x[i] += v
+    return len(x)
 
 def helper(n, m=2, *rest, **named):
     total = n * m
@@ -128,8 +147,11 @@ class _Maker:
     def __init__(self, seed: int) -> None:
         self.chance = Random(seed)
         self.made = 0
+        # Whether a failure is caught, or wanted.
+        self.may_fail = False
 
     def expression(self, kind: str, depth: int) -> str:
+        """Return an expression of *kind*, which fails only where that is caught."""
         if kind == "any":
             kind = self.chance.choice(KINDS)
         if kind.endswith("_name"):
@@ -139,7 +161,8 @@ class _Maker:
             return self.expression(f"{kind}_name", 0)
         if depth <= 0 or kind == "small" or roll < 0.45:
             return f"({self.chance.choice(_LITERALS[kind])})"
-        return f"({self.filled(self.chance.choice(_MADE_BY[kind]), depth - 1)})"
+        forms = _MADE_BY if self.may_fail else _SURE
+        return f"({self.filled(self.chance.choice(forms[kind]), depth - 1)})"
 
     def filled(self, form: str, depth: int) -> str:
         return filled(form, lambda kind: self.expression(kind, depth))
@@ -156,7 +179,11 @@ class _Maker:
             return text + f"{pad}else:\n{self.block(indent + 1, depth - 1, 1)}"
         if depth and roll < 0.25:
             return self.loop(pad, indent, depth)
-        return f"{pad}{self.filled(self.chance.choice(_DONE), 3)}\n"
+        form = self.chance.choice(_DONE)
+        self.may_fail = "caught" in form or self.chance.random() < 0.02
+        line = f"{pad}{self.filled(form, 3)}\n"
+        self.may_fail = False
+        return line
 
     def loop(self, pad: str, indent: int, depth: int) -> str:
         self.made += 1

@@ -21,7 +21,6 @@ from starflow_service.starlark import (
 )
 from starflow_service.starlark.values import Dict, Key, List
 from tests.fuzz.verdict import Verdict
-from tests.fuzz.words import CATCH
 from tests.starlark.scripted_host import ScriptedHost
 
 _CATCH = """\
@@ -40,8 +39,6 @@ def caught(f):
         return None
 
 """
-if not CATCH:
-    _CATCH = _CATCH_IN_PYTHON = "def caught(f): return f()\n"
 _MAIN = "\ndef main(ctx, input):\n    _program(input[0])\n"
 _LIMITS = Limits(max_steps=400_000, max_allocated_bytes=64 * 1024 * 1024)
 # Python's side has no meter, and a program may double a list in every round.

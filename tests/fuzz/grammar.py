@@ -11,19 +11,18 @@ from random import Random
 from tests.fuzz.tables import filled, table
 from tests.fuzz.words import (
     BUILTINS,
-    CATCH,
     KINDS,
     LITERALS,
-    LOADS,
     MADE_BY,
     MEMBERS,
     METHOD_NAMES,
     OPERATORS,
     UPDATES,
+    loads_of,
 )
 
 _ARGUMENTS = table(r"""
-arguments: ; {any} ; {any} ; {any}, {any} ; {any}, {any}, {any} ; ctx, {any} ; *{list} ;
+arguments: {any} ; ; {any} ; {any}, {any} ; {any}, {any}, {any} ; ctx, {any} ; *{list} ;
     {any}, **{dict} ; x={any} ; {list}, key={fn} ; ctx, {fn} ; ctx, {list} ; ctx ;
     {any}, *{list}, x={any}, **{dict} ; {fn}, {any} ; ctx, test.echo, {any} ;
     ctx, name={str}, timeout={int} ; {str}, {str}
@@ -151,6 +150,18 @@ class Maker:
         lines = [self.statement(indent, depth) for _ in range(length)]
         return "".join(lines) or f"{'    ' * indent}pass\n"
 
+    def body(self, length: int) -> str:
+        """Return a block most of whose statements cannot end the program."""
+        lines = []
+        for _ in range(length):
+            survives = self.maybe(0.8)
+            make = self._guarded if survives else self.statement_at
+            lines.append(make("    ", 1, 3))
+        return "".join(lines)
+
+    def statement_at(self, pad: str, indent: int, depth: int) -> str:
+        return self.statement(indent, depth)
+
     def statement(self, indent: int, depth: int) -> str:
         pad = "    " * indent
         compound = depth > 0 and self.maybe(0.35)
@@ -172,9 +183,9 @@ class Maker:
         kind = self.pick(KINDS)
         value = self.expression(kind, 3)
         name = self.new_name()
-        if CATCH and self.maybe(0.5):
+        if self.maybe(0.5):
             default = self.pick(LITERALS[kind])
-            caught = f"{CATCH}(lambda: {value})"
+            caught = f"flow_catch(lambda: {value})"
             line = f"{pad}{name} = {caught}\n{pad}{name} = "
             line += f"{name}.value if {name}.ok else {default}\n"
         else:
@@ -195,8 +206,8 @@ class Maker:
 
     def _do(self, pad: str, indent: int, depth: int) -> str:
         line = self.expression(self.pick(["none", "any", "fn"]), 3)
-        if CATCH and self.maybe(0.7):
-            line = f"{CATCH}(lambda: {line})"
+        if self.maybe(0.7):
+            line = f"flow_catch(lambda: {line})"
         return f"{pad}{line}\n"
 
     def _place(self, pad: str, indent: int, depth: int) -> str:
@@ -213,7 +224,7 @@ class Maker:
                 f"{first}, {second} = {e('any', 2)}, {e('any', 2)}",
                 f"{first}, {second} = {e('tuple', 2)}",
                 f"({first}, [{second}, {third}]) = {e('any', 1)}, {e('list', 1)}",
-                f"{first} = {second} = {e('any', 2)}" if self.maybe(0.1) else "pass",
+                f"{first} = {second} = {e('any', 2)}" if self.maybe(0.02) else "pass",
             ]
         )
         return f"{pad}{line}\n"
@@ -259,13 +270,14 @@ class Maker:
         return text
 
     def _guarded(self, pad: str, indent: int, depth: int) -> str:
-        """A block that the rest of the program survives, if the language has it."""
+        """A block that the rest of the program survives."""
         name = self.new_name()
         text = f"{pad}def {name}():\n"
         inner = self.inner({})
         text += inner.block(indent + 1, depth - 1, 3)
         text += f"{pad}    return {inner.expression('any', 1)}\n"
-        return f"{text}{pad}{CATCH}({name})\n" if CATCH else f"{text}{pad}{name}()\n"
+        call = self.pick([f"flow_catch({name})", f"flow_spawn(ctx, {name})"])
+        return f"{text}{pad}{call}\n"
 
 
 def make_program(seed: int) -> str:
@@ -280,10 +292,10 @@ def make_program(seed: int) -> str:
     helper_text = helper.block(1, 2, maker.chance.randint(1, 3))
     maker.bind("fn", "helper")
     main = maker.inner({"any": ["input"]})
-    return (
-        f"{LOADS}\n{constants}"
-        f"def helper(x=1, *z, **k):\n    ctx = None\n{helper_text}"
+    text = (
+        f"{constants}def helper(x=1, *z, **k):\n    ctx = None\n{helper_text}"
         f"    return {helper.expression('any', 2)}\n"
-        f"def main(ctx, input):\n{main.block(1, 3, maker.chance.randint(2, 6))}"
-        f"    return {main.expression('any', 3)}\n"
+        f"def main(ctx, input):\n{main.body(maker.chance.randint(2, 6))}"
+        f"    return {main.expression('any', 1)}\n"
     )
+    return loads_of(text) + text

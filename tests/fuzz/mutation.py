@@ -8,7 +8,6 @@ from random import Random
 from starflow_service.starlark.builtins import MODULES
 from tests.fuzz.words import (
     BUILTINS,
-    CATCH,
     LITERALS,
     METHOD_NAMES,
     OPERATORS,
@@ -60,7 +59,7 @@ def _expressions(text: str) -> list[str]:
     lines = [line for line in text.splitlines() if line[:1].strip()]
     made = [f"caught(lambda: {line})\n" for line in lines if line[0] != "#"]
     loads = "".join(f'load("{name}", "{name}")\n' for name in sorted(MODULES))
-    loads += 'load("flow", caught="catch")\n' if CATCH else "def caught(f): f()\n"
+    loads += 'load("flow", caught="catch")\n'
     return [loads + "".join(made[at : at + 10]) for at in range(0, len(made), 10)]
 
 

@@ -23,7 +23,14 @@ from tests.support.driver import Run
 _LEAN = "\n#" + "x" * LEAN_CHARACTERS
 _DEEP = "\n# " + "def " * (UNCOUNTED_FUNCTIONS_MAX + 1)
 _SLICED = replace(LIMITS, slice_steps=3)
-_CATCH = "def caught(f):\n    return f()\n\n"
+_CATCH = """\
+load("flow", "catch")
+
+def caught(f):
+    result = catch(f)
+    return result.value if result.ok else result.error.message
+
+"""
 _MAIN = """
 def main(ctx, input):
     seen = []

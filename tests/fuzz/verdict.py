@@ -25,7 +25,7 @@ from starflow_service.starlark import (
 )
 from starflow_service.starlark.diagnostics import Diagnostic
 from tests.fuzz.bundling import from_text
-from tests.support.driver import Function, Run, WaitForSignal, World, compiled
+from tests.support.driver import Function, Run, WaitForSignal, World
 
 # Small, so that a program that runs away does not run far.
 LIMITS = Limits(
@@ -49,6 +49,8 @@ PYTHON_WORDS = re.compile(
     r"|\w![\w.]|![a-z]\w*\b(?=\()|\bLockedList|\bFrozenList|\bLockedDict|\bFrozenDict"
 )
 STEPS_MAX = 400
+# Longer ones are not played again with a restart after each step.
+RESTARTED_EVENTS_MAX = 20
 
 
 class Answers(Mapping[str, Function]):
@@ -99,11 +101,9 @@ class Verdict:
 def judge(source: str, *, seed: int = 0, replays: bool = True) -> Verdict:
     """Compile *source*, run it to where nothing more happens, and replay it."""
     try:
-        try:
-            compiled(from_text(source) or source)
-        except ScriptSyntaxError as error:
-            return _refusal(source, error.diagnostics)
         return _played(source, seed, replays=replays)
+    except ScriptSyntaxError as error:
+        return _refusal(source, error.diagnostics)
     except Exception as error:
         return Verdict("raised", _name_of(error), traceback.format_exc())
 
@@ -136,8 +136,14 @@ def foreign_word(text: str, source: str) -> str:
     return ""
 
 
-def play(source: str, seed: int = 0, limits: Limits = LIMITS) -> Run:
-    """Run *source* to where nothing more happens by itself."""
+def play(
+    source: str, seed: int = 0, *, limits: Limits = LIMITS, restarts: bool = False
+) -> Run:
+    """
+    Run *source* to where nothing more happens by itself.
+
+    With *restarts* its interpreter is thrown away after every step.
+    """
     run = Run(
         from_text(source) or source,
         Answers(),
@@ -146,10 +152,25 @@ def play(source: str, seed: int = 0, limits: Limits = LIMITS) -> Run:
         limits=limits,
         chance=Random(seed),
     )
+    chance = Random(seed + 1)
     for _ in range(STEPS_MAX):
-        if not run.step() and not _signalled(run):
+        if chance.random() < 0.1:
+            _disturb(run, chance)
+        elif not run.step() and not _signalled(run):
             break
+        if restarts and run.result is None and run.turned is not Turn.PARKED:
+            run.reload()
     return run
+
+
+def _disturb(run: Run, chance: Random) -> None:
+    """Let somebody signal the run, or cancel it."""
+    if run.result is not None:
+        return
+    if chance.random() < 0.9:
+        run.send(chance.choice(["go", "stop"]), {"n": chance.randrange(9)})
+    else:
+        run.cancel("by chance")
 
 
 def _played(source: str, seed: int, *, replays: bool) -> Verdict:
@@ -158,9 +179,15 @@ def _played(source: str, seed: int, *, replays: bool) -> Verdict:
     if not verdict.problem and not _survives_storage(run):
         verdict = Verdict(verdict.end, "an event does not come back from its bytes")
     run.machine.kill()
-    if replays and not verdict.problem and run.turned is not Turn.PARKED:
-        verdict = _replayed(run, verdict)
-    return verdict
+    if verdict.problem or not replays or run.turned is Turn.PARKED:
+        return verdict
+    if len(run.log) < RESTARTED_EVENTS_MAX:
+        restarted = play(source, seed, restarts=True)
+        restarted.machine.kill()
+        if restarted.log != run.log:
+            details = f"{run.log}\n{restarted.log}"
+            return Verdict(verdict.end, "restarts change the log", details)
+    return _replayed(run, verdict)
 
 
 def _signalled(run: Run) -> bool:

@@ -1,5 +1,7 @@
 """What generated programs are made of: literals that hurt, and all built-in names."""
 
+import re
+
 from starflow_service.starlark.access import METHODS
 from starflow_service.starlark.builtins import MODULES, UNIVERSE
 from tests.fuzz.tables import table
@@ -51,7 +53,8 @@ int: {int} + {int} ; {int} - {int} ; {int} * {int} ; {int} // {int} ; {int} % {i
     int({str}, 16) ; ord({str}[0]) ; hash({str}) ; abs({int}) ; max({int}, {int}) ;
     min({list}) ; {str}.find({str}) ; {str}.count({str}) ; {list}.index({any}) ;
     {list}[{int}] ; {range}[1] ; math_floor({float}) ; math_ceil({float}) ;
-    rand_int(ctx, 10) ; len({dict})
+    rand_int(ctx, 10) ; len({dict}) ;
+    flow_first(ctx, [flow_spawn(ctx, {fn}), flow_start(ctx, test.echo, {any})])[0]
 float: {float} + {float} ; {int} / {int} ; {float} * {int} ; {float} // {float} ;
     {float} % {float} ; -{float} ; float({int}) ; float({str}) ; abs({float}) ;
     math_sqrt({float}) ; math_pow({float}, {int}) ; {float} - {int}
@@ -61,28 +64,41 @@ str: {str} + {str} ; {str} * 3 ; {str}[{int}:{int}] ; {str}[::-1] ; {str}[0] ;
     {str} % {any} ; {str} % ({any}, {any}) ; {str} % {dict} ; chr({int}) ;
     {str}.format({any}, x={any}) ; json_encode({any}) ; json_indent({str}) ;
     str({bytes}) ; {str}.capitalize() ; json_encode_indent({any}) ;
-    ",".join([str(v) for v in {list}]) ; {str}.removeprefix({str})
+    ",".join([str(v) for v in {list}]) ; {str}.removeprefix({str}) ;
+    flow_catch(fail, {any}).error.message ; flow_catch({fn}, {any}).error.code ;
+    flow_wait_signal(ctx, "go", timeout=time_second, default={str}) ; time_now(ctx) ;
+    str(flow_catch(test.fail, ctx, {any})) ; uuid_v4(ctx) ; hashlib_sha256({str})
 bytes: bytes({str}) ; bytes([65, 255]) ; {bytes}[1:] ; {bytes} + {bytes}
 bool: {int} < {int} ; {any} == {any} ; not {any} ; {any} in {list} ; {str} in {str} ;
     {str} not in {dict} ; bool({any}) ; any({list}) ; all({list}) ;
     {str}.startswith({str}) ; {str}.endswith(({str}, {str})) ; hasattr({any}, {str}) ;
-    {list} <= {list} ; {tuple} < {tuple}
+    {list} <= {list} ; {tuple} < {tuple} ; flow_catch({fn}, {any}).ok
 list: {list} + {list} ; {list} * 2 ; {list}[{int}:] ; {list}[::{int}] ;
     [{any}, {any}] ; sorted({list}) ; sorted({list}, key={fn}, reverse=True) ;
     list({tuple}) ; list({dict}) ; reversed({list}) ; {dict}.items() ; {dict}.keys() ;
     {dict}.values() ; {str}.split({str}) ; {str}.splitlines() ; list({str}.elems()) ;
     list({bytes}.elems()) ; enumerate({list}) ; zip({list}, {list}) ; dir({any}) ;
     json_decode({str}) ; {str}.split() ; {str}.rsplit({str}, 1) ;
-    list({str}.codepoints())
+    list({str}.codepoints()) ; rand_shuffle(ctx, {list}) ;
+    flow_wait(ctx, [flow_start(ctx, test.echo, {any}), flow_spawn(ctx, {fn}, {any})]) ;
+    flow_map(ctx, test.echo, {list}, max_concurrency={int}) ;
+    flow_map(ctx, test.fail, {list}, errors="return") ;
+    [flow_spawn(ctx, {fn}, {any}), flow_start(ctx, test.ask, {any})]
 dict: {{{any}: {any}}} ; {{{str}: {any}, {int}: {any}}} ; dict({dict}) ;
     dict({list}) ; dict(a={any}, b={any}) ; {dict} | {dict} ;
     {{v: v for v in {list}}} ; {{str(k): v for k, v in {dict}.items()}}
 tuple: ({any}, {any}) ; tuple({list}) ; {tuple} + {tuple} ; {tuple}[1:] ;
-    {str}.partition({str}) ; {dict}.popitem() ; {tuple} * 2 ; ({any},)
+    {str}.partition({str}) ; {dict}.popitem() ; {tuple} * 2 ; ({any},) ;
+    flow_first(ctx, {list}, cancel_rest={bool}) ;
+    flow_call(ctx, test.deep, {any}, timeout=time_minute, retry={{"max_attempts": 2}})
 range: range({int}) ; range({int}, {int}, {int}) ; {range}[1:] ; range(9)[::2]
 none: {list}.append({any}) ; {list}.extend({list}) ; {list}.insert({int}, {any}) ;
     {dict}.update({dict}) ; {list}.clear() ; {list}.remove({any}) ;
-    print({any}, {any}, sep={str}) ; {dict}.clear() ; {dict}.get({any})
+    print({any}, {any}, sep={str}) ; {dict}.clear() ; {dict}.get({any}) ;
+    flow_defer(ctx, {fn}, {any}) ;
+    flow_defer(ctx, test.echo, ctx, {any}, on="failure") ;
+    flow_set_status(ctx, {str}, progress={float}, data={any}) ;
+    time_sleep(ctx, {int} * time_second) ; flow_spawn(ctx, {fn}, {any})
 """)
 
 METHOD_NAMES = sorted({name for methods in METHODS.values() for name in methods})
@@ -93,10 +109,18 @@ MEMBERS = [
     for module, found in sorted(MODULES.items())
     for member in sorted(found.members)
 ]
-LOADS = "\n".join(
-    f'load("{module}", '
-    + ", ".join(f'{module}_{member}="{member}"' for member in sorted(found.members))
-    + ")"
-    for module, found in sorted(MODULES.items())
-)
-CATCH = "flow_catch" if "flow_catch" in MEMBERS else ""
+
+
+def loads_of(text: str) -> str:
+    """Return the loads of all members of modules that *text* names."""
+    used = _NAME.findall(text)
+    lines = []
+    for module, found in sorted(MODULES.items()):
+        names = [n for n in sorted(found.members) if f"{module}_{n}" in used]
+        if names:
+            bindings = ", ".join(f'{module}_{name}="{name}"' for name in names)
+            lines.append(f'load("{module}", {bindings})\n')
+    return "".join(lines)
+
+
+_NAME = re.compile(r"[a-z0-9]+_\w+")

@@ -121,17 +121,19 @@ class Calls(Elements):
             return py.metered("!call", [function, *packed], place)
         self.cost.nodes += 1
         owner, *arguments = self.operands([selection.operand, *values])
+        # Nothing of it can fail, or be seen to be done before the look at the owner.
+        plain = not effects and all(map(is_simple, arguments))
         kind = owner_of(selection.name)
         if kind is not None and not self.unit.lean:
             signature = python_signature(METHODS[kind][selection.name], 2)
             if call_fits(signature, node):
                 method = _Method(node, selection, kind, arguments)
                 # Where the general way below finds that there is no such method.
-                found = at(selection.pos) if effects else place
+                found = place if plain else at(selection.pos)
                 return self._likely_method(method, owner, place, found)
         packed = _pack(node.arguments, arguments, place)
         name = py.constant(selection.name, at(selection.pos))
-        if not effects:
+        if plain:
             return py.metered("!call_method", [owner, name, *packed], place)
         function = py.metered("!attr", [owner, name], at(selection.pos))
         return py.metered("!call", [function, *packed], place)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starflow_service.starlark.arguments import mismatch, want_int, want_str
 from starflow_service.starlark.calls import is_callable
 from starflow_service.starlark.caps import new_elements
-from starflow_service.starlark.compare import DICTS, LISTS
+from starflow_service.starlark.compare import DICTS, LISTS, key_value
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.host import CallOptions, Future, Retry
 from starflow_service.starlark.spelling import nearest
@@ -114,7 +114,7 @@ def _check_names(m: "Meter", name: str, x: Mapping[Any, Any]) -> None:
         if key not in _RETRY:
             near = nearest(key, _RETRY) if type(key) is str else None
             advice = f"did you mean {near}?" if near else f"want {', '.join(_RETRY)}"
-            shown = brief(m, key) if type(key) is str else type_name(key)
+            shown = brief(m, key) if type(key) is str else type_name(key_value(key))
             raise EvalError(f"{name}: for parameter retry: {shown} ({advice})")
 
 
