@@ -21,6 +21,8 @@ _DEMANDS: Mapping[Durability, Mapping[str, str]] = {
     Durability.DISK: {
         "appendonly": "yes",
         "appendfsync": "always",
+        # Otherwise it does not sync while it rewrites its file, for minutes perhaps.
+        "no-appendfsync-on-rewrite": "no",
         "maxmemory-policy": "noeviction",
     },
     Durability.PROCESS: {"appendonly": "yes", "maxmemory-policy": "noeviction"},

@@ -46,6 +46,7 @@ def carried_out(redis: RedisServer, command: str) -> str:
 async def test_the_settings_that_it_says_are_enough(redis):
     redis.command("CONFIG", "SET", "appendonly", "no")
     redis.command("CONFIG", "SET", "appendfsync", "no")
+    redis.command("CONFIG", "SET", "no-appendfsync-on-rewrite", "yes")
     redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
 
     for command in COMMANDS:

@@ -218,6 +218,11 @@ async def test_a_redis_that_reads_its_data_is_waited_for(start):
         ("appendonly", "no", [Durability.MEMORY]),
         ("appendfsync", "everysec", [Durability.MEMORY, Durability.PROCESS]),
         ("appendfsync", "no", [Durability.MEMORY, Durability.PROCESS]),
+        (
+            "no-appendfsync-on-rewrite",
+            "yes",
+            [Durability.MEMORY, Durability.PROCESS],
+        ),
         ("maxmemory-policy", "allkeys-lru", [Durability.MEMORY]),
         ("maxmemory-policy", "volatile-ttl", [Durability.MEMORY]),
     ],

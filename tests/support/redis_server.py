@@ -17,6 +17,7 @@ EMPTY = '""'
 SAFE = {
     "appendonly": "yes",
     "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
     "maxmemory-policy": "noeviction",
 }
 
