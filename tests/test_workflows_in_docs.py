@@ -1,4 +1,4 @@
-"""The recipes of the cookbook do what they say: each is played by the engine, with
+"""The workflows in the documents do what they say: each is played by the engine, with
 functions, signals and a time of its own."""
 
 import json
@@ -11,12 +11,18 @@ from typing import Any
 
 import pytest
 
-from starflow_service.engine.events import Call, Failure, Restart
+from starflow_service.engine.events import Call, Failure, Restart, Status
+from starflow_service.starlark.bundle import Bundle
 from tests.support.driver import SECOND, Run
 
-TEXT = (Path(__file__).parents[1] / "docs/cookbook.md").read_text()
-RECIPES: dict[str, str] = dict(
-    re.findall(r"^```starlark (\S+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).parents[1] / "docs"
+TEXT = (DOCS / "language.md").read_text() + (DOCS / "cookbook.md").read_text()
+FENCE = re.compile(r"^```starlark (\S+\.star)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILES: dict[str, str] = dict(FENCE.findall(TEXT))
+# One in a folder is a part of a bundle.
+RECIPES: dict[str, Any] = {n: text for n, text in FILES.items() if "/" not in n}
+RECIPES["taxes"] = Bundle(
+    {n.removeprefix("taxes/"): text for n, text in FILES.items() if "/" in n}
 )
 HOUR = 3600
 
@@ -71,6 +77,90 @@ TRIPS = {
 CHARGED = ("flights.book", "hotels.book", "payments.charge")
 SHOP = {"mail.send": done, "shop.buy": done}
 PLAYS = [
+    (
+        "purchase.star",
+        Play(
+            {
+                "prices.ask": in_turn({"cents": 9}, {"cents": 7}),
+                "shop.buy": lambda quote: quote["cents"],
+            },
+            {"sku": "lamp", "limit": 8},
+            7,
+            calls=("prices.ask", "prices.ask", "shop.buy"),
+            seconds=600,
+        ),
+    ),
+    (
+        "letters.star",
+        Play(
+            {"mail.send": lambda req: req["to"], "mail.flush": lambda req: req},
+            None,
+            ["ada@example.org", "bob@example.org", None],
+        ),
+    ),
+    (
+        "several.star",
+        Play(
+            {
+                "thumbnails.make": lambda req: req["page"],
+                "prices.ask": lambda shop: shop,
+                "mail.send": done,
+            },
+            {"pages": 3, "shops": ["only"], "receivers": ["a", "b"]},
+            [[0, 1, 2], 0, "only", 2],
+        ),
+    ),
+    ("limits.star", Play({"payments.charge": charged}, {"card": "good"}, "receipt")),
+    (
+        "branches.star",
+        Play(
+            {"parcels.label": lambda x: x, "parcels.send": lambda x: -x},
+            {"orders": [1, 2]},
+            [-1, -2],
+        ),
+    ),
+    ("answer.star", Play({}, None, True, signals=(("approval", {"approved": True}),))),
+    ("answer.star", Play({}, None, False, seconds=24 * HOUR)),
+    ("payment.star", Play({"payments.charge": charged}, {"card": "good"}, "receipt")),
+    (
+        "payment.star",
+        Play(
+            {"payments.charge": charged, "mail.send": lambda req: req["text"]},
+            {"card": "bad"},
+            "no money left",
+        ),
+    ),
+    (
+        "undo.star",
+        Play(
+            {
+                "flights.book": lambda req: {"card": "bad"},
+                "flights.cancel": done,
+                "payments.charge": charged,
+            },
+            None,
+            failure="CARD_DECLINED",
+            calls=("flights.book", "payments.charge", "flights.cancel"),
+        ),
+    ),
+    ("modules.star", Play({}, {"items": 13}, {"boxes": 2})),
+    (
+        "times.star",
+        Play(
+            {},
+            {"from": "2023-11-14T22:00:00Z"},
+            "Wed, 15 Nov 2023 01:30 CET",
+            seconds=30 * 24 * HOUR,
+        ),
+    ),
+    (
+        "taxes",
+        Play(
+            {},
+            [{"cents": 1000, "country": "de"}, {"cents": 100, "country": "fr"}],
+            {"total": 1310, "rates": {"de": 19, "fr": 20}},
+        ),
+    ),
     (
         "resize.star",
         Play(
@@ -275,7 +365,21 @@ def test_every_day_at_nine_is_every_day():
     assert days == ["2023-11-15", "2023-11-16", "2023-11-17"]
 
 
+def test_a_thousand_orders_are_a_log():
+    run = begun("orders.star", Play({"shop.ship": done}, {"shipped": 0}))
+
+    for number in range(1001):
+        run.send("order", number)
+        run.go_on()
+
+    assert run.kinds.count(Restart.NAME) == 1
+    statuses = [event.status for event in run.log if isinstance(event, Status)]
+    assert '"1001 orders shipped"' in statuses[-1]
+
+
 def test_every_recipe_is_played():
-    assert {recipe for recipe, _ in PLAYS} | {"rates.star", "daily.star"} == set(
-        RECIPES
-    )
+    assert {recipe for recipe, _ in PLAYS} | {
+        "rates.star",
+        "daily.star",
+        "orders.star",
+    } == set(RECIPES)
