@@ -46,6 +46,11 @@ sim: $(STAMP)  ## replay generated workflows after every event; SEEDS=10000 for 
 fuzz: $(STAMP)  ## judge programs made by chance; MINUTES=60 JOBS=2 for more
 	@$(PY) -m tests.fuzz --minutes $(or $(MINUTES),1) --jobs $(or $(JOBS),1)
 
+.PHONY: hostile
+hostile: $(STAMP)  ## play all hostile programs at their full limits, here and served
+	@$(PY) -m tests.hostile
+	@$(PY) -m tests.hostile.serving
+
 .PHONY: lint
 lint: $(STAMP)  ## check style, types, protos and generated code; change nothing
 	$(PY) -m ruff check .

@@ -2,6 +2,7 @@
 
 from tests.hostile.program import Kind, Program
 from tests.hostile.programs import (
+    branching,
     churn,
     data,
     depth,
@@ -18,8 +19,8 @@ from tests.hostile.programs import (
 )
 
 _MODULES = (
-    churn, data, depth, escapes, keys, loops, memory, natives, numbers, sorting,
-    source, text, world,
+    branching, churn, data, depth, escapes, keys, loops, memory, natives, numbers,
+    sorting, source, text, world,
 )  # fmt: skip
 
 KINDS: dict[str, Kind] = {

@@ -31,8 +31,8 @@ def faults(program: Program, end: dict[str, Any]) -> list[str]:
         found.append(f"took {end['peak_mib']:.0f} MiB")
     if json.loads(end["neighbour"] or "null") != NEIGHBOURS_RESULT:
         found.append(f"its neighbour ended with {end['neighbour']}")
-    # `main` has returned when its result turns out to be none.
-    is_over = program.kind == "payloads" and program.name.startswith("result_")
+    # `main` has returned when its result turns out to be none, or it begins again.
+    is_over = program.name.startswith(("result_", "restart_"))
     if end["end"].startswith("max_") and not end["stack"] and not is_over:
         found.append("the limit has no stack")
     text = "\n".join([*end["texts"], *end.get("stack", [])])
