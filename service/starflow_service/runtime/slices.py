@@ -4,8 +4,8 @@ All scripts share the thread of the event loop, and a script that computes has i
 its slice ends.  What others feel of it is how long a slice is, how many scripts compute
 in one round of the loop, and how much of the time is left between:
 
-* **A slice is a time.**  The meter counts steps; how many of them a slice has is
-  fitted to what the last one took.
+* **A slice is a time**, and half as long while others are about.  The meter counts
+  steps; how many of them a slice has is fitted to what the last one took.
 * **Only one script computes in a round of the loop.**  The first slice of a run is
   free, because most need no second.  For each further one it stands in line.
 * **Who computes gives way.**  While the loop has other things to do, the line as a
@@ -48,15 +48,25 @@ class Line:
 
     def __init__(self, clock: Clock, slice_s: float) -> None:
         self.clock = clock
-        self.slice_ns = int(slice_s * 1e9)
+        self._slice_ns = int(slice_s * 1e9)
         self._turns = asyncio.Lock()
         self._wary_until = 0.0
+
+    @property
+    def is_wary(self) -> bool:
+        """Whether there have been others of late."""
+        return self.clock.monotonic() < self._wary_until
+
+    @property
+    def wanted_ns(self) -> int:
+        """How long the next slice should take: half as long if others may wait."""
+        return self._slice_ns // 2 if self.is_wary else self._slice_ns
 
     async def wait(self, used_ns: int) -> None:
         """Wait until another slice is due, after one that took *used_ns*."""
         async with self._turns:
             await self._look_around(0)
-            if self.clock.monotonic() < self._wary_until:
+            if self.is_wary:
                 await self._look_around(used_ns * (1 / _SHARE - 1) / 1e9)
 
     async def _look_around(self, pause_s: float) -> None:
@@ -90,8 +100,8 @@ class Computing:
             self._activation, self._used_ns = meter.activations, 0
         self._used_ns += slice_ns
         meter.is_out_of_time = self._used_ns > meter.limits.max_cpu_time_ns
-        meter.slice_steps = fitted(meter.slice_steps, slice_ns, self._line.slice_ns)
         await self._line.wait(slice_ns)
+        meter.slice_steps = fitted(meter.slice_steps, slice_ns, self._line.wanted_ns)
 
 
 def fitted(steps: int, took_ns: int, wanted_ns: int) -> int:
