@@ -60,6 +60,7 @@ def open_store(
     *,
     clock: Callable[[], int] = time.time_ns,
     durability: Durability | None = None,
+    tell: Callable[[str], None] = lambda words: None,
 ) -> Store:
     """
     Return the store that *url* names; its `Store.open` is still to be awaited.
@@ -68,14 +69,15 @@ def open_store(
     ``redis://HOST:PORT/DB``, ``rediss://`` and ``unix://PATH`` are a Redis.
     *clock* tells a store that has no clock of its own the time, in nanoseconds since
     the epoch.  *durability* is what the store has to promise at least; None stands for
-    what is usual for its kind.
+    what is usual for its kind.  *tell* is told, for a person, when a store that is
+    elsewhere cannot be reached, and when it is back.
 
     Raises:
         ValueError: The URL names no store, or one that promises less.
     """
     scheme, rest = _split(url)
     if _REDIS.fullmatch(scheme):
-        return _open_redis(url, durability or Durability.DISK)
+        return _open_redis(url, durability or Durability.DISK, tell)
     store: Store
     if scheme == "memory" and not rest:
         store = MemoryStore(clock=clock)
@@ -94,7 +96,7 @@ def open_store(
     return store
 
 
-def _open_redis(url: str, durability: Durability) -> Store:
+def _open_redis(url: str, durability: Durability, tell: Callable[[str], None]) -> Store:
     # Whoever does without Redis needs not have its library.
     try:
         from starflow_backends.redis import RedisStore
@@ -103,7 +105,7 @@ def _open_redis(url: str, durability: Durability) -> Store:
             f"{shown_url(url)!r} needs the Python package {error.name}:"
             " pip install 'starflow-grpc[service]'"
         ) from error
-    return RedisStore(url, durability=durability)
+    return RedisStore(url, durability=durability, tell=tell)
 
 
 def _split(url: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starflow_backends import redis_rows as rows
 from starflow_backends import redis_script as script
@@ -40,10 +40,17 @@ class RedisStore:
     """
     A `Store` in Redis, which refuses to be weaker than *durability*.
 
-    A store is opened once; to open it again, make another.
+    *tell* is told, for a person, when the connection breaks and when it is back.  A
+    store is opened once; to open it again, make another.
     """
 
-    def __init__(self, url: str, *, durability: Durability = Durability.DISK) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        durability: Durability = Durability.DISK,
+        tell: Callable[[str], None] = lambda words: None,
+    ) -> None:
         """
         Take what the URL says.
 
@@ -51,7 +58,7 @@ class RedisStore:
             ValueError: It names no Redis.
         """
         self._durability = durability
-        self._link = Link(read_url(url), durability)
+        self._link = Link(read_url(url), durability, tell)
         self._appends = Appends(self._link)
 
     @property

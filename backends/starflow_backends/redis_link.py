@@ -46,8 +46,11 @@ class Link:
     A connection and a claim, both kept up until `close`.
     """
 
-    def __init__(self, address: Address, demanded: Durability) -> None:
+    def __init__(
+        self, address: Address, demanded: Durability, tell: Callable[[str], None]
+    ) -> None:
         self.address = address
+        self._tell = tell
         self._demanded = demanded
         self._owner = Owner.here()
         self._pipe: Pipe | None = None
@@ -338,6 +341,7 @@ class Link:
         while not self.is_lost:
             await asyncio.wait({pipe.broken}, timeout=every_s)
             if pipe.error is not None:
+                self._tell(f"{pipe.error}; trying again")
                 await pipe.close()
                 pipe = await self._reconnect() or pipe
                 continue
@@ -358,6 +362,7 @@ class Link:
             else:
                 if await self._is_same_store(pipe):
                     self._use(pipe)
+                    self._tell(f"{self.address.shown} answers again")
                     return pipe
                 await pipe.close()
             await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])

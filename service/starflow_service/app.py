@@ -71,7 +71,11 @@ def main(
         return _complain(error, _EXIT_USAGE)
     logs.set_up(config.log_level, config.log_format or _default_format())
     try:
-        store = open_store(config.store, durability=_durability(config))
+        store = open_store(
+            config.store,
+            durability=_durability(config),
+            tell=lambda words: log.warning("store.connection", problem=words),
+        )
     except ValueError as error:
         return _complain(f"--store: {error}", _EXIT_USAGE)
     try:

@@ -138,6 +138,23 @@ class Proxy:
         writer.close()
 
 
+async def test_somebody_is_told_of_every_connection(redis):
+    said = []
+    store = RedisStore(redis.url, tell=said.append)
+    await store.open()
+    assert said == []
+
+    for _ in range(2):
+        redis.command("CLIENT", "KILL", "TYPE", "normal")
+        await until(lambda: len(said) == 2, "it is back")
+        lost, back = said
+        assert lost.startswith(f"{redis.url} does not answer: ")
+        assert back == f"{redis.url} answers again"
+        said.clear()
+    await store.close()
+    assert said == []
+
+
 async def test_an_append_whose_answer_was_lost_counts_once(redis):
     async with Proxy(redis) as proxy:
         store = RedisStore(f"{proxy.url}?lease_ms=60000")
