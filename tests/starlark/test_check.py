@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from starflow_service.starlark import ScriptSyntaxError, compile_program
+from starflow_service.starlark import (
+    ScriptSyntaxError,
+    compile_program,
+    foreign,
+    hints,
+)
+from starflow_service.starlark.builtins import MODULES
 from starflow_service.starlark.bundle import Bundle
 from starflow_service.starlark.check import check
 from starflow_service.starlark.codes import CODES, severity_of
@@ -13,7 +19,7 @@ from starflow_service.starlark.diagnostics import Diagnostic, bounded
 from starflow_service.starlark.methods_dict import DICT_METHODS
 from starflow_service.starlark.methods_list import LIST_METHODS
 from starflow_service.starlark.methods_string import BYTES_METHODS, STRING_METHODS
-from starflow_service.starlark.python_methods import PYTHON_METHODS
+from starflow_service.starlark.python_methods import PYTHON_MEMBERS, PYTHON_METHODS
 from starflow_service.starlark.syntax import Pos
 from starflow_service.starlark.time_values import Duration, Time
 from starflow_service.starlark.values import Value
@@ -234,6 +240,37 @@ def test_no_method_of_ours_is_called_foreign(name: str) -> None:
 @pytest.mark.parametrize("value", [Duration(1), Time(1, 2, UTC)])
 def test_no_attribute_of_a_time_is_called_foreign(value: Value) -> None:
     assert not {*value.attr_names()} & {*PYTHON_METHODS}
+
+
+def test_a_module_that_was_not_loaded_is_the_only_finding_about_its_use() -> None:
+    text = MAIN + "    r = flow.catch(shop.buy, ctx, 1)\n    return [r.ok, time.x(1)]\n"
+    assert codes(text) == ["UNDEFINED_NAME", "UNDEFINED_NAME"]
+
+
+WAYS = [
+    *(advice for _, advice in foreign._FOREIGN.values()),
+    *foreign._MODULES.values(),
+    *hints._UNDEFINED.values(),
+    *PYTHON_METHODS.values(),
+    *PYTHON_MEMBERS.values(),
+]
+
+
+def test_what_hints_load_exists() -> None:
+    loads = [load for way in WAYS for load in re.findall(r'load\(("[^)]*)\)', way)]
+    assert len(loads) > 10
+    for load in loads:
+        module, *names = re.findall(r'"(\w+)"', load)
+        for name in names:
+            assert name == module or name in MODULES[module].members, load
+
+
+def test_what_hints_name_of_modules_exists() -> None:
+    pattern = re.compile(rf"\b({'|'.join(MODULES)})\.(\w+)\(")
+    named = [found for way in WAYS for found in pattern.findall(way)]
+    assert len(named) > 5
+    for module, name in named:
+        assert name in MODULES[module].members, (module, name)
 
 
 # Texts that ask for work out of proportion.  There is no clock here: a way to take time

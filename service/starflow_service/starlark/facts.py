@@ -5,13 +5,24 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from starflow_service.starlark import syntax
+from starflow_service.starlark.builtins import MODULES
 from starflow_service.starlark.syntax import Def, Expr, Lambda, Name, Stmt
 from starflow_service.starlark.walk import expressions, walk
 
 How: TypeAlias = Literal["assign", "unpack", "loop", "augment", "def", "parameter"]
-# The type of a value, as scripts call it; a "payload" came in as JSON.
+# The type of a value, as scripts call it; a "payload" came in as JSON, and "ctx" is
+# what main gets and hands on.
 Kind: TypeAlias = Literal[
-    "string", "bytes", "int", "float", "bool", "list", "dict", "tuple", "payload"
+    "string",
+    "bytes",
+    "int",
+    "float",
+    "bool",
+    "list",
+    "dict",
+    "tuple",
+    "payload",
+    "ctx",
 ]
 
 
@@ -153,7 +164,7 @@ class Facts:
             node = node.operand
         if not names or not isinstance(node, Name) or node.scope != "host":
             return ""
-        if node.name in self._lost:
+        if node.name in self._lost or node.name in MODULES:
             return ""
         return ".".join([node.name, *reversed(names)])
 
@@ -233,16 +244,19 @@ class Facts:
             return None
         (binding,) = found
         if binding.how == "parameter":
-            is_input = function.node is self.main and self._is_input(binding.name)
-            return "payload" if is_input else None
+            return self._parameter_kind(function, binding.name)
         if binding.how != "assign" or binding.value is None:
             return None
         return self.kind(binding.value, function, steps + 1)
 
-    def _is_input(self, name: Name) -> bool:
-        assert self.main is not None
+    def _parameter_kind(self, function: Function, name: Name) -> Kind | None:
+        if name.name == "ctx" and isinstance(function.node, Def):
+            return "ctx"
+        if function.node is not self.main or self.main is None:
+            return None
         parameters = self.main.parameters
-        return len(parameters) > 1 and parameters[1].name is name
+        is_input = len(parameters) > 1 and parameters[1].name is name
+        return "payload" if is_input else None
 
     # Functions
 

@@ -17,6 +17,15 @@ from starflow_service.starlark.values import Builtin
 
 _CTX: Final = "ctx"
 # Members whose second argument is a duration, which a number is not.
+# Where functions of flow take the function that they call.
+_FUNCTION_PLACES: Final = {
+    ("flow", "call"): 1,
+    ("flow", "catch"): 0,
+    ("flow", "defer"): 1,
+    ("flow", "map"): 1,
+    ("flow", "spawn"): 1,
+    ("flow", "start"): 1,
+}
 _DURATIONS: Final = frozenset([("time", "sleep")])
 
 
@@ -46,8 +55,12 @@ def _call(facts: Facts, function: Function, node: Call) -> Iterator[Diagnostic]:
     finding = _misfit(name, signature, node)
     if finding is not None:
         yield finding
-    elif facts.member(node.function) in _DURATIONS:
+        return
+    member = facts.member(node.function)
+    if member in _DURATIONS:
         yield from _duration(facts, function, name, node)
+    elif member in _FUNCTION_PLACES:
+        yield from _no_function(facts, function, name, node, _FUNCTION_PLACES[member])
 
 
 def _lacks_ctx(facts: Facts, function: Function, node: Call) -> bool:
@@ -64,7 +77,7 @@ def _lacks_ctx(facts: Facts, function: Function, node: Call) -> bool:
 def _is_no_ctx(facts: Facts, function: Function, node: Expr) -> bool:
     if isinstance(node, Binary):
         return node.op not in {"and", "or"}
-    return facts.kind(node, function) is not None
+    return facts.kind(node, function) not in {None, "ctx"}
 
 
 def _no_ctx(name: str, node: Call, rest: str) -> Diagnostic:
@@ -126,6 +139,21 @@ def _taken(name: str, signature: Signature) -> str:
         parts.append(each if each in signature.keyword_required else f"{each}=...")
     parts += ["**named"] * signature.any_keyword
     return f"it takes {name}({', '.join(parts)})"
+
+
+def _no_function(
+    facts: Facts, function: Function, name: str, node: Call, place: int
+) -> Iterator[Diagnostic]:
+    """Yield a warning if what *name* should call is surely no function."""
+    for argument in node.arguments[place : place + 1]:
+        kind = facts.kind(argument.value, function)
+        if argument.kind != "positional" or kind is None:
+            continue
+        message = f"{name} takes a function, and calls it by itself"
+        hint = "write it without parentheses and without quotes: payments.charge"
+        if kind == "payload" and isinstance(argument.value, Call):
+            hint = "give the function and its arguments apart: payments.charge, req"
+        yield warning("BAD_ARGUMENTS", message, argument.start, hint)
 
 
 def _duration(

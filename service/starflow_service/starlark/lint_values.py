@@ -23,8 +23,13 @@ _ATTRIBUTES: Final[Mapping[Kind, frozenset[str]]] = {
     "int": frozenset(),
     "float": frozenset(),
     "bool": frozenset(),
+    "ctx": frozenset(),
     "payload": frozenset({*METHODS[str], *METHODS[List], *METHODS[Dict]}),
 }
+_CTX_HINT: Final = (
+    "it is only handed on, as in payments.charge(ctx, req), or in now(ctx) after "
+    'load("time", "now")'
+)
 # The types that `+` joins with their like only.
 _JOINED: Final = frozenset(["string", "bytes", "list", "tuple"])
 _NUMBERS: Final = frozenset(["int", "float"])
@@ -97,7 +102,10 @@ def _is_of_unknown(node: Expr) -> bool:
 
 def _no_attribute(kind: Kind | None, known: frozenset[str], node: Dot) -> Diagnostic:
     name = node.name
-    if kind == "payload":
+    if kind == "ctx":
+        message = f"ctx has no .{name}"
+        meant, hint = "", _CTX_HINT
+    elif kind == "payload":
         message = f"values that come from outside have no .{name}"
         hint = PYTHON_METHODS.get(name, "")
         meant = "" if hint else nearest(name, known)
@@ -206,11 +214,14 @@ def _call(facts: Facts, function: Function, node: Call) -> Iterator[Diagnostic]:
             yield from _format(template)
     kind = facts.kind(called, function)
     if kind is not None:
-        what = "a value that comes from outside" if kind == "payload" else f"a {kind}"
+        what = _CALLED.get(kind, f"a {kind}")
         name = called.name if isinstance(called, Name) else ""
         hint = f"{name} is a variable here" if name else "drop the parentheses"
         message = f"{what} cannot be called"
         yield warning("NOT_CALLABLE", message, node.pos, hint)
+
+
+_CALLED: Final = {"payload": "a value that comes from outside", "ctx": "ctx"}
 
 
 def _format(template: syntax.Literal_) -> Iterator[Diagnostic]:
