@@ -65,13 +65,14 @@ Arrival: TypeAlias = Return | Resume | Wake | Answer | Cancel | LoneWake
 class Ledger:
     """A history that grows."""
 
-    __slots__ = ("_arrivals", "_lone_wake", "_new", "history", "sources")
+    __slots__ = ("_lone_wake", "_new", "arrivals", "history", "sources")
 
     def __init__(self, history: History, sources: Sources) -> None:
         self.history = history
         self.sources = sources
         self._new: list[Event] = []
-        self._arrivals: list[Arrival] = []
+        # What came for the script and was not taken yet, in order.
+        self.arrivals: list[Arrival] = []
         # The sleep that has ended without an event, so far.
         self._lone_wake: int | None = None
 
@@ -92,7 +93,7 @@ class Ledger:
 
     def take_arrivals(self) -> list[Arrival]:
         """Return what came for the script since the last call, in order."""
-        arrivals, self._arrivals = self._arrivals, []
+        arrivals, self.arrivals = self.arrivals, []
         return arrivals
 
     # What the world answers
@@ -190,7 +191,7 @@ class Ledger:
         version, now = self.next()
         self.record(Signal(version, now, "", result, name, request_id))
         if waiter is not None:
-            self._arrivals.append(Answer(waiter, result))
+            self.arrivals.append(Answer(waiter, result))
         return answer, version
 
     def cancel(self, reason: str) -> bool:
@@ -212,13 +213,13 @@ class Ledger:
         """A sleep is over, or a WAIT took too long."""
         if self.history.ends_quietly(version):
             self._lone_wake = version
-            self._arrivals.append(LoneWake(version))
+            self.arrivals.append(LoneWake(version))
         else:
             self._arrived(Wake(*self.next(), version))
 
     def _arrived(self, event: Return | Resume | Wake | Cancel) -> None:
         self.record(event)
-        self._arrivals.append(event)
+        self.arrivals.append(event)
 
 
 def _timeout(message: str) -> Failure:

@@ -107,7 +107,7 @@ class RunHost:
 
     def _is_interruptible(self) -> bool:
         """Whether main must go on without what it waits for."""
-        return not self._open or self._must_hear()
+        return not self._open or (self._is_cancelled and self._must_hear())
 
     def _must_hear(self) -> bool:
         """Whether main is to be told of a CANCEL, which its end does not care about."""

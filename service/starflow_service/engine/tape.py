@@ -118,15 +118,18 @@ class Tape:
 
     def catch_up(self) -> Event | None:
         """Take the answers before the next step, which is sure; return its event."""
-        event = self._peek()
-        while event is not None and type(event) not in STEPS:
-            self._answer(event)
+        while self._cursor < len(self._recorded):
             event = self._peek()
-        if event is None:
+            if event is None:
+                break
+            if type(event) in STEPS:
+                return event
+            self._answer(event)
+        if self._inbox or self.ledger.arrivals:
             self._inbox += self.ledger.take_arrivals()
             while self._inbox:
                 self._take_live()
-        return event
+        return None
 
     def consume(self, event: Event) -> None:
         """The recorded event *event* has had its effect."""
@@ -170,9 +173,9 @@ class Tape:
         event = self._peek() if self._cursor < len(self._recorded) else None
         if event is None:
             if not self._inbox:
-                self._inbox = self.ledger.take_arrivals()
-                if not self._inbox:
+                if not self.ledger.arrivals:
                     return False
+                self._inbox = self.ledger.take_arrivals()
             self._take_live()
         elif type(event) not in STEPS:
             self._answer(event)

@@ -268,7 +268,11 @@ class Branches:
         me = self.current
         for key in keys:
             me.keys[key] = None
-            self._waiting.setdefault(key, {})[me] = None
+            waiting = self._waiting.get(key)
+            if waiting is None:
+                self._waiting[key] = {me: None}
+            else:
+                waiting[me] = None
 
     def block(self, missing: int, asked: Callable[[], str]) -> None:
         """Let the present branch wait until so many more of its keys have ended."""
@@ -277,13 +281,14 @@ class Branches:
 
     def forget(self, branch: Branch) -> None:
         """Let *branch* look out for nothing any more."""
-        for key in branch.keys:
-            waiting = self._waiting[key]
-            del waiting[branch]
-            if not waiting:
-                del self._waiting[key]
-        branch.keys = {}
-        branch.arrived = []
+        if branch.keys:
+            for key in branch.keys:
+                waiting = self._waiting[key]
+                del waiting[branch]
+                if not waiting:
+                    del self._waiting[key]
+            branch.keys.clear()
+        branch.arrived.clear()
         branch.missing = 0
         branch.alarm = None
         branch.own = ()
