@@ -53,6 +53,7 @@ from starflow_service.runtime.strikes import STRIKES_MAX, Strikes, script_name
 from starflow_service.runtime.types import PauseReason
 from starflow_service.runtime.watchdog import Watchdog
 from starflow_service.starlark.program import Program
+from starflow_service.starlark.remains import Remains
 
 T = TypeVar("T")
 
@@ -97,6 +98,7 @@ class Runs:
         self._watchdog = watchdog
         self._runs: OrderedDict[str, LiveRun] = OrderedDict()
         self._rounds: set[asyncio.Task[None]] = set()
+        self._burials: set[asyncio.Task[None]] = set()
         self._append_ids = itertools.count(1)
         self._boot = clock.nonce()
         self._is_closed = False
@@ -177,6 +179,9 @@ class Runs:
         self._is_closed = True
         while self._rounds:
             await asyncio.gather(*self._rounds, return_exceptions=True)
+        for giving in self._burials:
+            giving.cancel()
+        await asyncio.gather(*self._burials, return_exceptions=True)
         for run in list(self._runs.values()):
             self._drop(run)
 
@@ -355,16 +360,19 @@ class Runs:
             # what comes.
             run.ledger = complete
 
-    async def read(self, key: str, *, from_version: int = 1) -> list[Event]:
+    async def read(
+        self, key: str, *, from_version: int = 1, limit: int | None = None
+    ) -> list[Event]:
         """
-        Return the run's events, from *from_version* on.
+        Return the run's events, from *from_version* on, at most *limit*.
 
         Raises:
             LogCorruptError: One of them is no event.
         """
         decode = self._codec.decode
         events: list[Event] = []
-        for data in await self._store.read(key, from_version=from_version):
+        stored = await self._store.read(key, from_version=from_version, limit=limit)
+        for data in stored:
             try:
                 events.append(decode(data))
             except ValueError as error:
@@ -396,7 +404,7 @@ class Runs:
             before = self._clock.cpu_ns()
         run.take_prints(machine)
         if turn is Turn.FINISHED:
-            machine.kill()
+            self._bury(machine)
             run.machine = None
         elif turn is Turn.PARKED:
             self._park(run, machine)
@@ -411,9 +419,20 @@ class Runs:
         finally:
             self._watchdog.leave()
 
+    def _bury(self, machine: Machine) -> None:
+        """Drop an interpreter; what it held goes little by little."""
+        remains = machine.meter.remains
+        machine.kill()
+        if remains:
+            giving = asyncio.create_task(
+                self._line.give_back(Remains(remains)), context=self._context
+            )
+            self._burials.add(giving)
+            giving.add_done_callback(self._burials.discard)
+
     def _park(self, run: LiveRun, machine: Machine) -> None:
         run.pause = pauses.pause_of(machine.abort)
-        machine.kill()
+        self._bury(machine)
         run.machine = None
         log.warning(
             "run.parked",

@@ -21,11 +21,14 @@ from typing import Final, Protocol
 
 from starflow_service.runtime.clock import Clock
 from starflow_service.starlark.meter import Meter
+from starflow_service.starlark.remains import Remains
 
 # A script may turn from cheap steps to dear ones between two slices, so that the fewest
 # and the most are bounds of what a wrong guess can do.
 _STEPS_MIN: Final = 200
 _STEPS_MAX: Final = 20_000
+# Values given back in a slice.
+_GIVEN_BACK: Final = 1_000
 # The part of the time that computing scripts have while there are others.
 _SHARE: Final = 0.2
 # Less than this, in one round of the loop, is the loop itself and a passing timer.
@@ -75,6 +78,13 @@ class Line:
         await asyncio.sleep(pause_s)
         if self.clock.cpu_ns() - before > _NOTICED_NS:
             self._wary_until = self.clock.monotonic() + _WARY_S
+
+    async def give_back(self, remains: Remains) -> None:
+        """Give back what a script has left, as if it were computing."""
+        before = self.clock.cpu_ns()
+        while remains.give_back(_GIVEN_BACK):
+            await self.wait(self.clock.cpu_ns() - before)
+            before = self.clock.cpu_ns()
 
 
 class Computing:

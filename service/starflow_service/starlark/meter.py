@@ -17,7 +17,7 @@ proportion to it without allocating calls `work`.
 """
 
 from inspect import currentframe
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from greenlet import greenlet
 
@@ -50,6 +50,7 @@ class Meter:
         "limits",
         "printed",
         "remaining",
+        "remains",
         "slice_steps",
         "steps",
     )
@@ -65,6 +66,8 @@ class Meter:
         self.remaining = limits.max_steps
         self.slice_steps = limits.slice_steps
         self.steps = 0
+        # What the script held when it was broken off; see `Remains`.
+        self.remains: list[Any] = []
         self.activations = 1
         self.is_out_of_time = False
         self.branches = Branches(self)

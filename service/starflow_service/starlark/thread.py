@@ -45,6 +45,7 @@ from starflow_service.starlark.outcomes import (
     Returned,
 )
 from starflow_service.starlark.program import Program
+from starflow_service.starlark.remains import WORTH, variables
 from starflow_service.starlark.trace import error_stack, live_stack
 
 # Calls nest up to `Limits.max_call_depth`, each with a few frames of ours between two
@@ -186,8 +187,15 @@ def _contained(m: Meter, body: Callable[[], Outcome]) -> Outcome:
     except Abort as abort:
         # One that was raised in the end of main has its stack already.
         abort.stack = abort.stack or error_stack(abort.__traceback__)
+        _keep_variables(m, abort)
         abort.__traceback__ = abort.__context__ = None
         return Aborted(abort)
+
+
+def _keep_variables(m: Meter, error: BaseException) -> None:
+    """Keep what the script holds, if it is much, from going at once."""
+    if m.limits.max_allocated_bytes - m.bytes > WORTH:
+        m.remains += variables(error.__traceback__)
 
 
 # Main, and what follows it
@@ -221,6 +229,7 @@ def _main(
         _look_at_branches(m)
         return Returned(result)
     except Exception as error:
+        _keep_variables(m, error)
         return Failed(script_error(m, error))
     except Restarting as restarting:
         return Restarted(restarting.input)
