@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from starflow_backends import MemoryStore
-from starflow_service.runtime.errors import SignalConflictError
+from starflow_service.runtime.errors import RunIdConflictError, SignalConflictError
 from starflow_service.runtime.types import (
     CompletionStatus,
     Disposition,
@@ -88,6 +88,17 @@ async def test_a_run_that_began_again_is_the_same_after_a_restart_of_the_server(
             "START CALL STATUS WAIT SIGNAL SIGNAL RESTART START SIGNAL CALL STATUS"
             " WAIT SIGNAL WAIT FINISH"
         )
+
+
+async def test_the_same_start_again_finds_a_run_that_began_again():
+    async with shop() as s:
+        await s.start(LISTENS, 0)
+        await send(s, "again", True)
+    async with shop(s.store) as s:
+        view, is_created = await s.start(LISTENS, 0)
+        assert (is_created, view.input) == (False, "1")
+        with pytest.raises(RunIdConflictError, match="another input"):
+            await s.start(LISTENS, 1)
 
 
 async def test_only_the_last_two_segments_are_read():

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
-from starflow_backends.store import ConflictError
+from starflow_backends.store import ConflictError, CorruptError, StoreError
+from starflow_service.engine.errors import LogCorruptError
+from starflow_service.engine.events import Start
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.errors import (
     FunctionUnknownError,
+    LogCorruptedError,
     RunIdConflictError,
     ScriptInvalidError,
+    StoreDownError,
 )
 from starflow_service.runtime.live import LiveRun
 from starflow_service.runtime.programs import Programs, hash_of, stored_form
@@ -101,8 +105,20 @@ class Starts:
         difference = ""
         if view.script_hash != script_hash:
             difference = " with another script"
-        elif not jsontext.equal(view.input, request.input):
+        elif not jsontext.equal(await self._first_input(key, view), request.input):
             difference = " with another input"
         if difference or policy is ConflictPolicy.FAIL:
             raise RunIdConflictError(view.run_id, view.state.name, difference)
         return view
+
+    async def _first_input(self, key: str, view: RunView) -> str:
+        """Return what the run was started with, however often it began again since."""
+        if not view.restarts:
+            return view.input
+        try:
+            (start,) = await self._runs.read(key, limit=1)
+        except (LogCorruptError, CorruptError) as error:
+            raise LogCorruptedError(view.run_id, str(error)) from error
+        except StoreError as error:
+            raise StoreDownError(str(error)) from error
+        return start.input if isinstance(start, Start) else ""
