@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ConnectionError
 
 from starflow_backends import (
     ConflictError,
@@ -21,6 +22,7 @@ from starflow_backends import (
     redis_link,
 )
 from starflow_backends.redis import RedisStore
+from starflow_backends.redis_wire import Pipe, read_url
 from starflow_backends.testing import appended, assert_run, outcomes_of
 from tests.backends.appending_child import RUNS, event_at, timer_at
 from tests.support.processes import PATIENCE_S, until, until_async
@@ -235,17 +237,37 @@ async def test_when_memory_is_full_nothing_is_written_and_reads_go_on(store, red
     await store.append(appended("ns/r", 1, b"two"))
 
 
-async def test_a_primary_that_becomes_a_replica_is_not_written_to(store, redis):
-    append = appended("ns/r", 1, b"two")
+async def test_a_primary_that_becomes_a_replica_is_left(redis):
+    """There may be another primary behind the address, so it connects again."""
+    said = []
+    store = RedisStore(redis.url, tell=said.append)
+    await store.open()
+    append = appended("ns/r", 0, b"one")
     redis.command("REPLICAOF", "127.0.0.1", str(free_port()))
 
-    for _ in range(2):
-        with pytest.raises(UnavailableError):
-            await store.append(append)
+    with pytest.raises(UnavailableError):
+        await store.append(append)
+    assert await until(lambda: said, "the connection is given up")
+    assert "READONLY" in said[0]
+    with pytest.raises(UnavailableError):
+        await store.append(append)
 
     redis.command("REPLICAOF", "NO", "ONE")
     await surely(store, append)
-    await assert_run(store, "ns/r", [b"one", b"two"])
+    await assert_run(store, "ns/r", [b"one"])
+    await store.close()
+
+
+async def test_the_library_connects_to_nobody_by_itself(redis):
+    """Whoever is there then was not looked at."""
+    pipe = await Pipe.connect(read_url(redis.url), answer_s=PATIENCE_S)
+    assert await pipe.send([b"PING"]) == b"PONG"
+
+    connection = pipe._connection
+    await connection.disconnect()
+    with pytest.raises(ConnectionError):
+        await connection.send_packed_command(b"*1\r\n$4\r\nPING\r\n")
+    await pipe.close()
 
 
 async def test_settings_that_got_worse_end_the_service(store, redis):
