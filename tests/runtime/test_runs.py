@@ -4,7 +4,10 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
+from starflow_backends import MemoryStore
 from starflow_service.engine.events import Failure
+from starflow_service.rpc.codec import ProtoCodec
+from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.errors import (
     FunctionUnknownError,
     RunIdConflictError,
@@ -13,7 +16,9 @@ from starflow_service.runtime.errors import (
     ScriptNotFoundError,
     VersionOutOfRangeError,
 )
+from starflow_service.runtime.options import Options
 from starflow_service.runtime.programs import hash_of
+from starflow_service.runtime.runtime import Runtime
 from starflow_service.runtime.types import (
     CallWait,
     ConflictPolicy,
@@ -23,8 +28,9 @@ from starflow_service.runtime.types import (
     StartRequest,
     Until,
 )
+from starflow_service.starlark.errors import Abort
 from starflow_service.starlark.limits import Limits
-from tests.runtime.harness import ECHO, NS, WAIT_S, shop, until, working
+from tests.runtime.harness import ECHO, NS, WAIT_S, Shop, shop, until, working
 
 
 async def test_a_run_calls_a_worker_and_finishes():
@@ -305,3 +311,23 @@ async def test_a_failed_run_has_the_functions_failure_and_the_place():
         assert view.state is RunState.FAILED
         assert (view.result.code, view.result.message) == ("BROKEN", "it broke")
         assert "script.star:2" in view.result.stack_trace
+
+
+class UnreadableCodec(ProtoCodec):
+    """Meets, while a round is stored, what only a script should meet."""
+
+    def encode(self, event):
+        raise Abort("it is over")
+
+
+async def test_nobody_waits_for_a_round_that_broke_off():
+    store = MemoryStore()
+    await store.open()
+    runtime = Runtime(store, UnreadableCodec(), Options(), Clock())
+    await runtime.open()
+    try:
+        with pytest.raises(AssertionError, match="it is over"):
+            async with asyncio.timeout(WAIT_S):
+                await Shop(runtime, store).start()
+    finally:
+        await runtime.close()

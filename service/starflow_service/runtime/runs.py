@@ -52,6 +52,7 @@ from starflow_service.runtime.slices import Computing, Line
 from starflow_service.runtime.strikes import STRIKES_MAX, Strikes, script_name
 from starflow_service.runtime.types import PauseReason
 from starflow_service.runtime.watchdog import Watchdog
+from starflow_service.starlark.errors import Abort
 from starflow_service.starlark.program import Program
 from starflow_service.starlark.remains import Remains
 
@@ -242,8 +243,11 @@ class Runs:
             self._fail(run, inputs, refusal)
             if isinstance(refusal, StoreDownError):
                 self._on_lost(run.key)
-        except Exception as error:
+        except (Exception, Abort) as error:
             log.error("run.round_failed", run=run.key, exc_info=error)
+            if isinstance(error, Abort):
+                # Nobody held it back: a defect. Still nobody must wait for ever.
+                error = AssertionError(f"the interpreter was ended by {error!r}")
             self._fail(run, inputs, error)
 
     def _conflict(
