@@ -70,6 +70,19 @@ async def test_modules_of_python_are_no_functions_of_workers(workflows):
     assert 'load("rand", "rand")' in found.hint
 
 
+async def test_a_function_without_its_module_comes_with_its_whole_name(
+    workflows, workers
+):
+    await register(workers, "payments.charge")
+    script = "def main(ctx, input):\n    return charge(ctx, input)\n"
+
+    answer = await workflows.ValidateScript(pb.ValidateScriptRequest(script=script))
+
+    [found] = answer.diagnostics
+    assert found.code == "UNDEFINED_NAME"
+    assert found.hint == "did you mean the function payments.charge of a worker?"
+
+
 async def test_a_registered_function_is_no_slip_of_a_variable(workflows, workers):
     script = (
         "def main(ctx, input):\n    response = 1\n    respnse.get(ctx)\n"

@@ -54,6 +54,10 @@ class Registry:
                 changed.append(spec.name)
         return changed
 
+    def names(self, namespace: str) -> list[str]:
+        """Return the names of all functions."""
+        return list(self._specs.get(namespace, {}))
+
     def schemas(self, namespace: str) -> dict[str, str]:
         """Return the JSON Schemas of requests, by function, of those that have one."""
         specs = self._specs.get(namespace, {})

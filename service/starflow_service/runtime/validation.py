@@ -1,7 +1,7 @@
 """Says all that can be said about a script before it runs."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from starflow_service.runtime.errors import ScriptInvalidError
@@ -28,7 +28,8 @@ async def validate(
         await programs.compile(script_hash, script)
     except ScriptInvalidError as error:
         refused = error.diagnostics
-    checked = await _looked_at(script, registry.schemas(namespace))
+    known = registry.names(namespace)
+    checked = await _looked_at(script, registry.schemas(namespace), known)
     _add_refusal(checked, refused)
     unknown = registry.unknown(namespace, checked.functions)
     checked.findings = [
@@ -53,14 +54,18 @@ async def all_errors(
     return bounded([each for each in checked.findings if each.severity == "error"])
 
 
-async def _looked_at(script: Source, schemas: Mapping[str, str]) -> Checked:
+async def _looked_at(
+    script: Source, schemas: Mapping[str, str], known: Collection[str] = ()
+) -> Checked:
     if isinstance(script, str) and len(script) <= _ON_THE_SPOT_MAX:
-        return _look_at(script, schemas)
-    return await asyncio.to_thread(_look_at, script, schemas)
+        return _look_at(script, schemas, known)
+    return await asyncio.to_thread(_look_at, script, schemas, known)
 
 
-def _look_at(script: Source, schemas: Mapping[str, str]) -> Checked:
-    checked = check(script)
+def _look_at(
+    script: Source, schemas: Mapping[str, str], known: Collection[str]
+) -> Checked:
+    checked = check(script, known=known)
     requests = RequestCheck()
     for request in checked.requests:
         schema = schemas.get(request.function)

@@ -4,7 +4,7 @@
 at all of it: beyond a fault of syntax, and at what can only go wrong later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -43,9 +43,11 @@ class Checked:
     """
     The findings about a script, by file and in the order of the text.
 
-    `functions` are the dotted names of the host's functions, each with its first place.
+    `functions` are the dotted names of the host's functions that it mentions, each with
+    its first place; `known` are those that the host knows.
     """
 
+    known: Collection[str] = ()
     findings: list[Diagnostic] = field(default_factory=list)
     functions: dict[str, Place] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
@@ -55,9 +57,18 @@ class Checked:
         self.findings.sort(key=lambda each: (each.file != entry, each.file, each.pos))
 
 
-def check(source: str | Bundle, *, filename: str = "script.star") -> Checked:
-    """Look at a script, whether it can be compiled or not; pure."""
-    checked = Checked()
+def check(
+    source: str | Bundle,
+    *,
+    filename: str = "script.star",
+    known: Collection[str] = (),
+) -> Checked:
+    """
+    Look at a script, whether it can be compiled or not; pure.
+
+    *known* are functions of the host, for suggestions.
+    """
+    checked = Checked(known=known)
     if isinstance(source, Bundle):
         _check_bundle(checked, source)
         checked.sort(source.entry)
@@ -108,7 +119,12 @@ def _check_file(
         checked.findings += in_file(file, error.diagnostics)
         return None
     resolution, errors = examine(
-        reading.file, UNIVERSE, _members(), files, lost=reading.lost
+        reading.file,
+        UNIVERSE,
+        _members(),
+        files,
+        lost=reading.lost,
+        known=checked.known,
     )
     fault = main_fault(resolution)
     if is_entry and fault is not None and "main" not in reading.lost:

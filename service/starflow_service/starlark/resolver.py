@@ -133,14 +133,15 @@ def examine(
     files: Files | None = None,
     *,
     lost: frozenset[str] = frozenset(),
+    known: Collection[str] = (),
 ) -> tuple[Resolution, list[Diagnostic]]:
     """
     Do what `resolve` does, and return the errors, in the order of the text.
 
     *lost* are names that a part of the text may bind which could not be read: nothing
-    is said about them.
+    is said about them.  *known* are the host's functions, for suggestions.
     """
-    resolver = _Resolver(file, frozenset(universe), modules, files, lost)
+    resolver = _Resolver(file, frozenset(universe), modules, files, lost, known)
     resolver.run()
     errors = sorted(resolver.errors, key=lambda finding: finding.pos)
     return resolver.resolution(), errors
@@ -155,10 +156,13 @@ class _Resolver:
         universe: frozenset[str],
         modules: Mapping[str, Collection[str]],
         files: Files | None,
-        lost: frozenset[str],
+        lost: frozenset[str] = frozenset(),
+        known: Collection[str] = (),
     ) -> None:
         self.errors: list[Diagnostic] = []
         self._lost = lost
+        # The host's functions, by the last part of their names.
+        self._known = {path.rpartition(".")[2]: path for path in sorted(known)}
         self._files = files
         self._file = file
         self._universe = universe
@@ -565,11 +569,12 @@ class _Resolver:
         self._error("UNDEFINED_NAME", message, use.name.start, hint)
 
     def _home_of(self, name: str) -> str:
-        """Tell which module has a member of this name, if one has."""
+        """Tell which module, or which functions of workers, have the name."""
         for module, members in self._modules.items():
             if name in members:
                 return f'add at the top: load("{module}", "{name}")'
-        return ""
+        path = self._known.get(name)
+        return f"did you mean the function {path} of a worker?" if path else ""
 
     def _suspicious_paths(self) -> list[Diagnostic]:
         """Return warnings about paths whose root looks like a slip of a variable."""
