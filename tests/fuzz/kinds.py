@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fuzz.bundling import make_bundle
+from tests.fuzz.calling import make_calls
 from tests.fuzz.common import make_common
 from tests.fuzz.differential import compare
 from tests.fuzz.grammar import make_program
@@ -41,6 +42,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("grammar", make_program, judge, tokens=True),
+        Kind("calls", make_calls, judge, tokens=True),
         Kind("mutation", make_mutant, judge, tokens=True),
         Kind("bundle", make_bundle, judge, tokens=True),
         Kind("variant", make_variant, compare_variants, tokens=True),

@@ -29,6 +29,7 @@ BLOCKS = 5
 # A few seconds of each.
 PROGRAMS = {
     "grammar": 200,
+    "calls": 60,
     "mutation": 1_500,
     "bundle": 60,
     "variant": 60,
