@@ -39,10 +39,11 @@ _TAKES = {
     for what, names in {
         "ctx": "ctx",
         "fn": "fn",
-        "int": "start end place step stop count maxsplit year month day hour minute second"
-        " sec nsec i max base max_concurrency progress",
+        "int": "start end place step stop count maxsplit year month day hour minute"
+        " second sec nsec i max base max_concurrency progress",
         "list": "iterable seq items futures pairs",
-        "text": "sep sub prefix suffix chars name s location format text old new data on",
+        "text": "sep sub prefix suffix chars name s location format text old new data"
+        " on",
         "made": "timeout attempt_timeout duration t",
     }.items()
     for name in names.split()
