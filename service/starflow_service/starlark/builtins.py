@@ -360,10 +360,13 @@ def _hash(m: "Meter", x: Any, /) -> int:
 
 # Saying something
 
+# What a line is beside its text: it is written with the run, the time and the place.
+_LINE_BYTES = 64
+
 
 def _print(m: "Meter", /, *args: Any, sep: Any = " ") -> None:
     text = _joined(m, "print", args, sep)
-    m.printed += len(text.encode())
+    m.printed += len(text.encode()) + _LINE_BYTES
     if m.printed > m.limits.max_print_bytes:
         limit = m.limits.max_print_bytes
         raise LimitError("max_print_bytes", f"script printed more than {limit} bytes")
