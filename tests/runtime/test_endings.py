@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from starflow_backends import Append, Phase, Store
 from starflow_service.engine.events import Failure, FailureKind
 from starflow_service.runtime.errors import (
     RunFinishedError,
     RunNotFoundError,
 )
+from starflow_service.runtime.notes import Note, Pause
 from starflow_service.runtime.types import (
     Abandon,
     CompletionStatus,
@@ -28,6 +30,13 @@ def main(ctx, input):
     flow.defer(ctx, test.undo, ctx, "booking")
     flow.defer(ctx, test.undo, ctx, "log", on="success")
     return test.book(ctx, input)
+"""
+RETRYING = """
+load("flow", "flow")
+load("time", "millisecond")
+def main(ctx, input):
+    retry = dict(max_attempts=3, initial=200 * millisecond)
+    return flow.call(ctx, test.echo, input, retry=retry)
 """
 # Over its limit of steps after its call.
 ENDLESS = """
@@ -194,6 +203,40 @@ async def test_a_run_that_is_unpaused_is_tried_again():
         assert view.pause_reason is PauseReason.LIMIT
         with pytest.raises(RunNotFoundError):
             await s.runtime.unpause_run(NS, "no-run")
+
+
+async def park(store: Store) -> None:
+    """Leave the run as a server leaves one that its process died of."""
+    stored = await store.load(f"{NS}/run")
+    pause = Pause(PauseReason.CRASH_LOOP, "died of it")
+    await store.append(
+        Append(
+            f"{NS}/run",
+            stored.version,
+            "parked",
+            phase=Phase.PAUSED,
+            timers=dict.fromkeys(stored.timers),
+            note=Note(pause).encode(),
+        )
+    )
+
+
+async def test_a_run_that_its_server_died_of_goes_on_only_when_it_is_unpaused():
+    async with shop() as s:
+        await s.start(RETRYING)
+        await s.report(await s.take(), Failure("BUSY", "later"))
+    await park(s.store)
+    async with shop(s.store) as s:
+        view = await s.view()
+        assert view.pause_reason is PauseReason.CRASH_LOOP
+        # What backs off has no timer, as long as the run is paused.
+        assert not (await s.store.load(f"{NS}/run")).timers
+        view = await s.runtime.unpause_run(NS, "run")
+        assert view.pause_reason is None
+        task = await s.take()
+        assert task.attempt == 2
+        await s.report(task, "7")
+        assert (await s.finished()).result == "7"
 
 
 async def test_to_unpause_a_run_that_is_not_paused_changes_nothing():

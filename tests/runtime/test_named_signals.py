@@ -171,6 +171,29 @@ async def test_a_wait_ends_in_time_although_no_server_ran():
         assert (await s.finished()).result == '"too late"'
 
 
+async def test_the_timeout_of_a_wait_for_calls_survives_the_server():
+    script = """
+load("flow", "flow")
+load("time", "millisecond")
+def main(ctx, input):
+    call = flow.start(ctx, test.echo, input)
+    got = flow.catch(flow.wait, ctx, call, timeout=100 * millisecond)
+    return [got.error.code, flow.wait(ctx, call)]
+"""
+    async with shop() as s:
+        await s.start(script, 7)
+    async with shop(s.store) as s:
+        task = await s.take()
+        await until(lambda: _has(s, "WAKE"))
+        await s.report(task, "7")
+        assert (await s.finished()).result == '["STARFLOW_TIMEOUT",7]'
+        assert await s.kinds() == "START CALL SLEEP WAKE RETURN FINISH"
+
+
+async def _has(s: Shop, kind: str) -> bool:
+    return kind in await s.kinds()
+
+
 async def test_a_run_that_is_not_in_memory_takes_a_signal():
     async with shop(idle_evict_s=0.0, lease_s=0.2) as s:
         await s.start(TAKES_TWO)
