@@ -10,6 +10,7 @@ from starflow_service.runtime.programs import hash_of
 from starflow_service.runtime.strikes import STRIKES_MAX, Mark, Place, Strikes
 from starflow_service.runtime.types import PauseReason
 from starflow_service.runtime.watchdog import Watchdog
+from starflow_service.starlark.errors import LimitError
 from tests.runtime.harness import ECHO, NS, shop, until, working
 
 KEY = f"{NS}/run"
@@ -128,3 +129,13 @@ async def test_a_slice_that_does_not_end_is_named_with_its_stack() -> None:
         dog.close()
     assert {line["run"] for line in logs} == {KEY}
     assert dog.held_count == 1
+
+
+def test_a_script_that_found_no_memory_left_is_counted() -> None:
+    dog = Watchdog(Clock(), None, held_s=1.0)
+    with capture_logs() as logs:
+        dog.look_at(KEY, LimitError("memory", "script needs more memory"))
+        dog.look_at(KEY, LimitError("max_steps", "script took more than 1 steps"))
+        dog.look_at(KEY, None)
+    assert [line["event"] for line in logs] == ["watchdog.out_of_memory"]
+    assert dog.out_of_memory_count == 1

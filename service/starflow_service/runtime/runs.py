@@ -436,6 +436,7 @@ class Runs:
 
     def _park(self, run: LiveRun, machine: Machine) -> None:
         run.pause = pauses.pause_of(machine.abort)
+        self._watchdog.look_at(run.key, machine.abort)
         self._bury(machine)
         run.machine = None
         log.warning(

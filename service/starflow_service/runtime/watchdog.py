@@ -14,6 +14,7 @@ import structlog
 
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.strikes import Mark
+from starflow_service.starlark.errors import Abort, LimitError
 from starflow_service.starlark.trace import live_stack
 
 log = structlog.get_logger()
@@ -28,6 +29,8 @@ class Watchdog:
         self.mark = mark
         # How many slices were named.
         self.held_count = 0
+        # How many scripts got past their budget and found no memory left.
+        self.out_of_memory_count = 0
         self._clock = clock
         self._held_s = held_s
         self._loop_thread = threading.get_ident()
@@ -70,6 +73,14 @@ class Watchdog:
         held_s = self._clock.monotonic() - self._since
         if held_s >= self._held_s:
             self._name(run, self._since, held_s, [])
+
+    def look_at(self, run: str, abort: Abort | None) -> None:
+        """Say it if *abort* shows that something is not counted."""
+        if isinstance(abort, LimitError) and abort.limit == "memory":
+            self.out_of_memory_count += 1
+            times = self.out_of_memory_count
+            stack = list(map(str, abort.stack))
+            log.error("watchdog.out_of_memory", run=run, stack=stack, times=times)
 
     def _watch(self) -> None:
         while not self._is_over.wait(_LOOK_S):
