@@ -19,12 +19,16 @@ from starflow_service.starlark import ScriptSyntaxError
 from tests.engine import corpus
 from tests.fuzz.grammar import make_program
 from tests.fuzz.verdict import play
+from tests.support.branching import make_branching
 from tests.support.driver import Run, WaitForSignal
 from tests.support.workflows import make_workflow
 
 ORDERS = range(3)
 WORKFLOWS = range(40)
-PROGRAMS = range(120)
+BRANCHING = range(30)
+PROGRAMS = range(60)
+# A workflow with branches begins again once.
+ROUNDS = {"round": 0, "rounds": 1}
 
 
 def logs() -> Iterator[tuple[str, list[Event]]]:
@@ -37,6 +41,11 @@ def logs() -> Iterator[tuple[str, list[Event]]]:
     for seed in WORKFLOWS:
         yield f"workflow {seed}", _workflow(seed, restarts=False)
         yield f"workflow {seed}, restarted", _workflow(seed, restarts=True)
+    for seed in BRANCHING:
+        for how in ("", ", restarted"):
+            run = play(make_branching(seed), seed, input=ROUNDS, restarts=bool(how))
+            run.machine.kill()
+            yield f"branching {seed}{how}", run.log
     for seed in PROGRAMS:
         try:
             run = play(make_program(seed), seed)

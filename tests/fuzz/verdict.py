@@ -137,7 +137,12 @@ def foreign_word(text: str, source: str) -> str:
 
 
 def play(
-    source: str, seed: int = 0, *, limits: Limits = LIMITS, restarts: bool = False
+    source: str,
+    seed: int = 0,
+    *,
+    input: Any = None,
+    limits: Limits = LIMITS,
+    restarts: bool = False,
 ) -> Run:
     """
     Run *source* to where nothing more happens by itself.
@@ -147,7 +152,7 @@ def play(
     run = Run(
         from_text(source) or source,
         Answers(),
-        [seed, {"a": [1.5, None, "é"]}],
+        input or [seed, {"a": [1.5, None, "é"]}],
         world=World(seed),
         limits=limits,
         chance=Random(seed),
