@@ -13,7 +13,7 @@ def look_at_the_young(times: int) -> None:
 def test_everything_is_looked_at_when_it_is_worth_it_and_nobody_waits() -> None:
     garbage = Garbage()
     assert not garbage.look(is_idle=True)
-    look_at_the_young(40)
+    look_at_the_young(100)
     assert not garbage.look(is_idle=False)
     assert garbage.look(is_idle=True)
     assert not garbage.look(is_idle=True)
@@ -21,5 +21,5 @@ def test_everything_is_looked_at_when_it_is_worth_it_and_nobody_waits() -> None:
 
 def test_a_service_that_is_never_idle_looks_when_it_is_overdue() -> None:
     garbage = Garbage()
-    look_at_the_young(800)
+    look_at_the_young(2_000)
     assert garbage.look(is_idle=False)

@@ -69,3 +69,11 @@ def test_what_somebody_else_holds_stays_whole() -> None:
     while remains.give_back(1):
         pass
     assert kept == [[1], [2]]
+
+
+def test_a_long_list_is_not_picked_up_at_once() -> None:
+    remains = Remains([[[[] for _ in range(50_000)]]])
+    steps = 0
+    while remains.give_back(1_000):
+        steps += 1
+    assert steps >= 40

@@ -10,14 +10,14 @@ to be done, or when so much has come together that it has to be.
 import gc
 from typing import Final
 
-# Objects of which the collector looks at the young.  A container has up to hundreds of
-# references to be followed, so this is a millisecond or two at the worst.
-_YOUNG: Final = 2_500
+# Objects of which the collector looks at the young.  Their references are followed, and
+# a script can make thousands of each, so this is some milliseconds at the worst.
+_YOUNG: Final = 1_000
 _NEVER: Final = 1_000_000_000
 # Looks at the young after which a look at everything is worth while, and overdue: a
 # tenth of a million objects, and two millions.
-_WORTH: Final = 40
-_OVERDUE: Final = 800
+_WORTH: Final = 100
+_OVERDUE: Final = 2_000
 
 
 def tend() -> None:

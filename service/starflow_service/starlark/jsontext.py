@@ -359,7 +359,7 @@ def _steepest(brackets: bytes, m: "Meter | None") -> int:
     highest = height = 0
     for start in range(0, len(brackets), _BRACKETS_AT_ONCE):
         if m is not None:
-            m.work(_BRACKETS_AT_ONCE >> 4)
+            m.work(_BRACKETS_AT_ONCE)
         steps = map(_STEP.__getitem__, brackets[start : start + _BRACKETS_AT_ONCE])
         heights = [*accumulate(steps, initial=height)]
         height = heights[-1]

@@ -16,6 +16,8 @@ from starflow_service.starlark.trace import is_script
 
 # Bytes that a script has to have taken for this to be worth the trouble.
 WORTH: Final = 8 * 1024 * 1024
+# Elements of a long list that are picked up together.
+_AT_ONCE: Final = 4_000
 # A variable here, and the argument of `getrefcount`.
 _OURS: Final = 2
 
@@ -38,11 +40,20 @@ class Remains:
         self._values = values
 
     def give_back(self, count: int) -> bool:
-        """Give back *count* values at the most; return whether there are more."""
+        """Look at some *count* values and no more; return whether any are left."""
         values = self._values
-        for _ in range(min(count, len(values))):
+        while count > 0 and values:
             value = values.pop()
             # What somebody else holds goes with whoever comes last.
-            if is_tracked(value) and getrefcount(value) == _OURS:
-                values += get_referents(value)
+            if not is_tracked(value) or getrefcount(value) > _OURS:
+                count -= 1
+                continue
+            if isinstance(value, list) and len(value) > _AT_ONCE:
+                inside = value[-_AT_ONCE:]
+                list.__delitem__(value, slice(-_AT_ONCE, None))
+                values.append(value)
+            else:
+                inside = get_referents(value)
+            count -= 1 + (len(inside) >> 3)
+            values += inside
         return bool(values)
