@@ -64,8 +64,8 @@ class Fuzzing:
                 if code is None:
                     return
                 kind, last = marker.read_text().split()
-                self._died(KINDS[kind].name, int(last), code)
-                seed = int(last) + self._jobs
+                self._died(kind, int(last), code)
+                seed = int(last) // KINDS[kind].weight + self._jobs
 
     def _listen(self, job: int, seed: int, marker: Path) -> int | None:
         """Read what a child says; return its exit code, or None at the end."""

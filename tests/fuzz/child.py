@@ -31,10 +31,11 @@ class Child:
         self._known: set[str] = set()
 
     def run(self, seed: int, stride: int) -> None:
-        """Judge programs for ever: of each kind one, then of the next seed."""
+        """Judge programs for ever: of each kind some, then of the next seed."""
         while True:
             for kind in KINDS.values():
-                self.judge(kind, seed)
+                for n in range(kind.weight):
+                    self.judge(kind, seed * kind.weight + n)
             if time.monotonic() - self._reported > REPORT_SECONDS:
                 self.report(seed)
             seed += stride

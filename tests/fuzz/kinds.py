@@ -28,6 +28,8 @@ class Kind:
     judge: Callable[[str], Verdict]
     # Whether a program may be shrunk inside its lines and still mean what it should.
     tokens: bool
+    # How many are judged for one of the others: the quick ones are many.
+    weight: int = 1
 
     def shrunk(self, source: str, problem: str) -> str:
         """Return a small program that shows *problem*, as *source* does."""
@@ -43,7 +45,7 @@ KINDS = {
     for kind in (
         Kind("grammar", make_program, judge, tokens=True),
         Kind("calls", make_calls, judge, tokens=True),
-        Kind("mutation", make_mutant, judge, tokens=True),
+        Kind("mutation", make_mutant, judge, tokens=True, weight=10),
         Kind("bundle", make_bundle, judge, tokens=True),
         Kind("variant", make_variant, compare_variants, tokens=True),
         Kind("common", make_common, compare, tokens=False),
