@@ -25,6 +25,7 @@ from starflow.v1.failure_pb2 import ErrorReason
 from starflow_service.config import TABLE
 from starflow_service.rpc import status
 from starflow_service.starlark import Bundle, compile_bundle, compile_program
+from starflow_service.starlark.codes import CODES
 from tests.starlark.evaluate import evaluate
 
 ROOT = Path(__file__).parents[1]
@@ -156,6 +157,13 @@ def test_the_settings_are_all_written_down():
     rows = re.findall(r"^\| `(--\S+)` \| (?:`(\S+)`)? *\|", text, re.MULTILINE)
 
     assert rows == [(setting.flag, setting.default) for setting in TABLE]
+
+
+def test_the_codes_of_findings_are_all_written_down():
+    text = (ROOT / "docs/language.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (\w+) \| (.*) \|$", text, re.MULTILINE)
+
+    assert rows == [(name, code.severity, code.meaning) for name, code in CODES.items()]
 
 
 def test_the_reasons_of_errors_are_all_written_down():
