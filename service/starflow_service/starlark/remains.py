@@ -56,4 +56,6 @@ class Remains:
                 inside = get_referents(value)
             count -= 1 + (len(inside) >> 3)
             values += inside
+            # Or it would hold what it has given.
+            del inside
         return bool(values)
