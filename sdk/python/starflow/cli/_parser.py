@@ -92,6 +92,7 @@ def _build(as_json: bool) -> argparse.ArgumentParser:
     _add_unpause(commands)
     _add_validate(commands)
     _add_worker(commands)
+    _add_worker_check(commands)
     return parser
 
 
@@ -359,6 +360,51 @@ def _add_worker(commands: Any) -> None:
         help="how many tasks to execute at a time; 64 if left out",
     )
     parser.set_defaults(execute=_worker.work)
+
+
+def _add_worker_check(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "worker-check",
+        "check that a program is a worker that survives everything",
+        "  starflow worker-check -- ./my-worker\n"
+        "  starflow worker-check --only drain --only restart -- node worker.js\n"
+        "  starflow worker-check --profile basic --json -- bash worker.sh",
+    )
+    parser.add_argument(
+        "--profile",
+        choices=("basic", "full"),
+        default="full",
+        help="basic leaves out what a worker without heartbeats cannot do",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="ROW",
+        action="append",
+        default=[],
+        help="play this row of the table; may be given several times",
+    )
+    parser.add_argument(
+        "--patience",
+        metavar="SECONDS",
+        type=_positive("a number of seconds"),
+        default=15,
+        help="how long to wait for what the worker is to do; 15 if left out",
+    )
+    parser.add_argument(
+        "command",
+        metavar="COMMAND",
+        nargs="+",
+        help="what starts the worker; it finds the service at STARFLOW_ADDRESS",
+    )
+    parser.set_defaults(execute=_check_worker)
+
+
+def _check_worker(options: argparse.Namespace) -> int:
+    # Only here, because nothing else needs it and it is not small.
+    from starflow.cli import _check
+
+    return _check.check(options)
 
 
 def _positive(what: str) -> Callable[[str], int]:

@@ -19,15 +19,24 @@ _NEEDED = (
 
 def serve(arguments: Sequence[str]) -> int:
     """Replace this process by the service; return only if it is not installed."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        message = (
-            f"the service is not installed ({', '.join(missing)} missing): "
-            "pip install 'starflow-grpc[service]'"
-        )
+    if absent := missing():
         return _exits.complain(
-            _exits.Complaint(_exits.USAGE, message), as_json="--json" in arguments
+            _exits.Complaint(_exits.USAGE, refusal(absent)),
+            as_json="--json" in arguments,
         )
     # exec and not a child: signals and exit code are then the service's own.
     command = [sys.executable, "-m", "starflow_service", *arguments]
     os.execv(sys.executable, command)
+
+
+def missing() -> list[str]:
+    """Return what of the service is not installed."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+
+
+def refusal(absent: Sequence[str]) -> str:
+    """Return what to say when *absent* is not installed."""
+    return (
+        f"the service is not installed ({', '.join(absent)} missing): "
+        "pip install 'starflow-grpc[service]'"
+    )
