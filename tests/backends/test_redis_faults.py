@@ -382,7 +382,7 @@ async def copied(primary, replica):
 async def test_a_promoted_replica_is_used_only_if_it_has_everything(pair, is_behind):
     primary, replica = pair
     async with Proxy(primary) as proxy:
-        store = RedisStore(f"{proxy.url}?lease_ms=60000")
+        store = RedisStore(f"{proxy.url}?lease_ms=600000")
         await store.open()
         await store.append(appended("ns/r", 0, b"one"))
         await copied(primary, replica)
@@ -412,7 +412,7 @@ async def test_another_store_behind_the_address_is_not_written_to(pair):
     second.command("FLUSHALL")
     for redis in (second, first):
         async with Proxy(redis) as proxy:
-            store = RedisStore(f"{proxy.url}?lease_ms=60000")
+            store = RedisStore(f"{proxy.url}?lease_ms=600000")
             await store.open()
             await store.append(appended("ns/r", 0, b"one"))
             if redis is second:
