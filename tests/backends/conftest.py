@@ -40,7 +40,7 @@ def shared_redis():
 
 
 @pytest.fixture
-def redis(tmp_path):
+def redis():
     """A Redis of the test's own, to be harmed."""
     with tempfile.TemporaryDirectory(prefix="sf-redis-") as place:
         server = RedisServer(Path(place))

@@ -26,7 +26,7 @@ BACKENDS = Path(__file__).parents[2] / "backends"
 @pytest.fixture
 def url(shared_redis):
     """A place that nobody has used, with a short lease."""
-    return f"{shared_redis.url}?prefix={uuid4().hex}&lease_ms=300"
+    return f"{shared_redis.url}?prefix={uuid4().hex}&lease_ms=600"
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ def redis():
 
 
 def store_in(redis: RedisServer) -> str:
-    # A server that was killed is missed after this.
-    return f"{redis.url}?lease_ms=500"
+    # A server that is frozen loses the store after this.
+    return f"{redis.url}?lease_ms=1500"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
