@@ -62,7 +62,8 @@ def want_futures(
         if type(future) is not Future:
             kind = type_name(future)
             raise EvalError(f"{name}: at index {place}: got {kind}, want future")
-    new_elements(m, len(x), 64)
+    # A branch that waits is in a table for each of them.
+    new_elements(m, len(x), 256)
     m.work(2 * len(x))
     return list(x)
 
