@@ -151,8 +151,12 @@ async def test_an_altered_version_lets_nobody_append(store, change, version):
             await store.append(appended(RUN_A, expected, b"event"))
 
 
+@pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("commands", [["DEL RUN"], ["DEL RUN", "DEL LOG"]])
-async def test_a_run_whose_keys_are_gone_does_not_begin_again(store, change, commands):
+async def test_a_run_whose_keys_are_gone_does_not_begin_again(
+    store, change, commands, phase
+):
+    await store.append(appended(RUN_A, 4, phase=phase))
     for command in commands:
         change(*command.split())
 
