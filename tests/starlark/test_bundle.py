@@ -459,6 +459,20 @@ def test_what_is_too_complex_says_in_which_file() -> None:
     assert (found.file, found.code) == ("a.star", "TOO_COMPLEX")
 
 
+def test_all_files_together_are_bounded() -> None:
+    """Each of them may be as long as a script may, but not all of them."""
+    long = "x = [" + "0, " * 45_000 + "]\n"
+    files = {f"f{n}.star": long for n in range(3)}
+    loads = "".join(f'load("{path}", x{path[1]}="x")\n' for path in files)
+
+    assert finding({"main.star": main("pass", loads), **files}) == (
+        "f2.star:1:1: bundle too long: more than 100000 syntax nodes in its files"
+    )
+    del files["f2.star"]
+    loads = "".join(f'load("{path}", x{path[1]}="x")\n' for path in files)
+    assert compile_bundle(Bundle({"main.star": main("pass", loads), **files}))
+
+
 def test_a_single_script_cannot_load_files() -> None:
     with pytest.raises(ScriptSyntaxError) as caught:
         compile_program(main("pass", 'load("a.star", "x")'))

@@ -11,10 +11,14 @@ from typing import Final
 from starflow_service.starlark.bundle import Bundle, PathError, is_file, loaded_path
 from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
 from starflow_service.starlark.parser import parse
+from starflow_service.starlark.shape import size
 from starflow_service.starlark.spelling import nearest
 from starflow_service.starlark.syntax import File, Load, Pos
 
 _LISTED_MAX: Final = 20
+
+# Of all files together: compiling a file of the most nodes takes a second.
+NODES_MAX: Final = 100_000
 
 
 @dataclass(slots=True)
@@ -43,6 +47,7 @@ class Sources:
     def __init__(self, bundle: Bundle) -> None:
         self.files: list[SourceFile] = []
         self.errors: list[Diagnostic] = []
+        self._nodes_left = NODES_MAX
         self._sources = bundle.sources
         # The files that were visited, and those among them that are being visited.
         self._visited: set[str] = set()
@@ -65,11 +70,22 @@ class Sources:
 
     def _visit(self, path: str) -> None:
         self._visited.add(path)
+        if self._nodes_left < 0:
+            return
         text = self._sources[path]
         try:
             tree = parse(text, path)
         except ScriptSyntaxError as error:
             self.errors += in_file(path, error.diagnostics)
+            return
+        self._nodes_left -= size(tree)
+        if self._nodes_left < 0:
+            message = (
+                f"bundle too long: more than {NODES_MAX} syntax nodes in its files"
+            )
+            self.errors.append(
+                Diagnostic("error", "LIMIT", message, Pos(1, 1), file=path)
+            )
             return
         file = SourceFile(path, text, tree)
         self._chain.append(path)

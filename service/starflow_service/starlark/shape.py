@@ -55,6 +55,16 @@ def check_shape(file: File) -> Diagnostic | None:
     return too_deep(min(node.pos for node in level))
 
 
+def size(file: File) -> int:
+    """Return how many nodes *file* has."""
+    pending: list[Node] = list(file.body)
+    count = 0
+    while pending:
+        count += 1
+        pending.extend(children(pending.pop()))
+    return count
+
+
 def children(node: Node) -> list[Node]:
     """Return the nodes right below *node*, in the order of its fields."""
     found: list[Node] = []
