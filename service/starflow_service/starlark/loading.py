@@ -80,12 +80,9 @@ class Sources:
             return
         self._nodes_left -= size(tree)
         if self._nodes_left < 0:
-            message = (
-                f"bundle too long: more than {NODES_MAX} syntax nodes in its files"
-            )
-            self.errors.append(
-                Diagnostic("error", "LIMIT", message, Pos(1, 1), file=path)
-            )
+            message = f"bundle too long: more than {NODES_MAX} syntax nodes in all"
+            found = Diagnostic("error", "LIMIT", message, Pos(1, 1), file=path)
+            self.errors.append(found)
             return
         file = SourceFile(path, text, tree)
         self._chain.append(path)
