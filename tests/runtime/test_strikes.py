@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import structlog
 from structlog.testing import capture_logs
 
 from starflow_backends import MemoryStore
@@ -129,6 +130,9 @@ async def test_a_slice_that_does_not_end_is_named_with_its_stack() -> None:
         dog.close()
     assert {line["run"] for line in logs} == {KEY}
     assert dog.held_count == 1
+    # In the words of a terminal, too.
+    show = structlog.dev.ConsoleRenderer(colors=False)
+    assert "frames" in show(None, "error", {**logs[0], "level": "error"})
 
 
 def test_a_script_that_found_no_memory_left_is_counted() -> None:

@@ -79,8 +79,8 @@ class Watchdog:
         if isinstance(abort, LimitError) and abort.limit == "memory":
             self.out_of_memory_count += 1
             times = self.out_of_memory_count
-            stack = list(map(str, abort.stack))
-            log.error("watchdog.out_of_memory", run=run, stack=stack, times=times)
+            frames = list(map(str, abort.stack))
+            log.error("watchdog.out_of_memory", run=run, frames=frames, times=times)
 
     def _watch(self) -> None:
         while not self._is_over.wait(_LOOK_S):
@@ -99,6 +99,7 @@ class Watchdog:
             "watchdog.loop_held",
             run=run,
             held_s=round(held_s, 3),
-            stack=stack,
+            # Not "stack": structlog takes that for text.
+            frames=stack,
             times=self.held_count,
         )
