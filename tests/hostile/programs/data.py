@@ -1,9 +1,9 @@
 """JSON, and what leaves a run or enters it."""
 
-from tests.hostile.program import Kind
+from tests.hostile.program import MANY_STEPS, Kind
 
-json = Kind("json")
-payloads = Kind("payloads")
+json = Kind("json", max_steps=MANY_STEPS)
+payloads = Kind("payloads", max_steps=MANY_STEPS)
 
 for name, ends, body in [
     ("deep_lists", "failed|max_nesting", 'json.decode("[" * 400000)'),
