@@ -13,11 +13,17 @@ from pathlib import Path
 import pytest
 
 from starflow_service.engine.events import Failure
-from starflow_service.starlark import Meter, Program, ScriptSyntaxError
+from starflow_service.starlark import (
+    Meter,
+    Program,
+    ScriptSyntaxError,
+    compile_program,
+)
 from tests.fuzz import kinds
 from tests.fuzz.bundling import split, to_text
 from tests.fuzz.grammar import make_program
 from tests.fuzz.kinds import KINDS
+from tests.fuzz.looking import problem_of
 from tests.fuzz.shrinking import shrink
 from tests.fuzz.verdict import judge, play
 
@@ -130,6 +136,19 @@ def test_a_difference_is_found_and_made_small():
     # And what fails in one of them only.
     verdict = kind.judge("def main(seen):\n    seen.append(True + 1)\n")
     assert verdict.problem == "failed here, returned in Python"
+
+
+def test_what_is_said_about_a_program_is_held_against_what_it_is():
+    good, bad = "def main(ctx, input): return 1\n", "def main(ctx, input): return x\n"
+    with pytest.raises(ScriptSyntaxError) as caught:
+        compile_program(bad)
+    refused = caught.value.diagnostics
+
+    assert problem_of(good, None) == problem_of(bad, refused) == ""
+    found = problem_of(bad, None)
+    assert found == "a program that runs is said to be wrong: UNDEFINED_NAME"
+    found = problem_of(good, refused)
+    assert found == "nothing is said about what is refused: UNDEFINED_NAME"
 
 
 def test_tokens_are_left_out_too():

@@ -24,6 +24,7 @@ from starflow_service.starlark import (
     ScriptSyntaxError,
 )
 from starflow_service.starlark.diagnostics import Diagnostic
+from tests.fuzz import looking
 from tests.fuzz.bundling import from_text
 from tests.support.driver import Function, Run, WaitForSignal, World
 
@@ -101,11 +102,25 @@ class Verdict:
 def judge(source: str, *, seed: int = 0, replays: bool = True) -> Verdict:
     """Compile *source*, run it to where nothing more happens, and replay it."""
     try:
-        return _played(source, seed, replays=replays)
+        return _looked_at(source, _played(source, seed, replays=replays), None)
     except ScriptSyntaxError as error:
-        return _refusal(source, error.diagnostics)
+        return _looked_at(source, _refusal(source, error.diagnostics), error)
     except Exception as error:
         return Verdict("raised", _name_of(error), traceback.format_exc())
+
+
+def _looked_at(
+    source: str, verdict: Verdict, refused: ScriptSyntaxError | None
+) -> Verdict:
+    if verdict.problem:
+        return verdict
+    try:
+        findings = None if refused is None else refused.diagnostics
+        problem = looking.problem_of(from_text(source) or source, findings)
+    except Exception as error:
+        details = traceback.format_exc()
+        return Verdict(verdict.end, f"a look raises {_name_of(error)}", details)
+    return Verdict(verdict.end, problem, str(refused))
 
 
 def _name_of(error: BaseException) -> str:
