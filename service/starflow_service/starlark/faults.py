@@ -5,7 +5,6 @@ Python's.  They are translated by where they were raised, never by their text.
 """
 
 import ast
-import dis
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,12 @@ from starflow_service.starlark.errors import (
     LimitError,
 )
 from starflow_service.starlark.pysyntax import Operand
-from starflow_service.starlark.trace import error_stack, is_script, position
+from starflow_service.starlark.trace import (
+    error_stack,
+    failed_at,
+    is_script,
+    position,
+)
 
 if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
@@ -109,11 +113,7 @@ def _value(operand: Operand, frame: FrameType) -> Any:
 
 
 def _unset_variable(traceback: TracebackType) -> str:
-    code = traceback.tb_frame.f_code
-    instruction = next(
-        i for i in dis.get_instructions(code) if i.offset == traceback.tb_lasti
-    )
-    variable = str(instruction.argval)
+    variable = str(failed_at(traceback).argval)
     scope = "global" if variable.endswith("!") else "local"
     name = variable.partition("!")[0]
     return f"{scope} variable {name} referenced before assignment"

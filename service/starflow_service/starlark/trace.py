@@ -4,6 +4,7 @@ The code generator gives every instruction the script's line and column, so that
 costs nothing until somebody asks for it.
 """
 
+from dis import Instruction, get_instructions
 from inspect import currentframe
 from itertools import islice
 from types import CodeType, FrameType, TracebackType
@@ -26,9 +27,39 @@ def error_stack(traceback: TracebackType | None) -> list[Frame]:
     stack: list[Frame] = []
     while traceback is not None:
         if is_script(traceback.tb_frame):
-            stack.append(_frame(traceback.tb_frame.f_code, traceback.tb_lasti))
+            calls = traceback.tb_next is not None
+            lasti = traceback.tb_lasti if calls else failed_at(traceback).offset
+            stack.append(_frame(traceback.tb_frame.f_code, lasti))
         traceback = traceback.tb_next
     return stack
+
+
+def failed_at(where: TracebackType) -> Instruction:
+    """
+    Return the instruction of the innermost frame *where* that failed.
+
+    CPython joins some instructions with the next one once code has run a few times, and
+    then gives the place of the first for what the second did: to read a variable that
+    is not set.  What a script sees must not depend on how often its code has run.
+    """
+    frame = where.tb_frame
+    instructions = get_instructions(frame.f_code)
+    first = next(i for i in instructions if i.offset == where.tb_lasti)
+    if first.opname in _JOINED and not _reads_unset(first, frame):
+        second = next(instructions, first)
+        if _reads_unset(second, frame):
+            return second
+    return first
+
+
+# Those that are joined with a read of a local variable, none of which fails itself but
+# by reading one.
+_JOINED = frozenset({"LOAD_CONST", "LOAD_FAST", "STORE_FAST"})
+
+
+def _reads_unset(instruction: Instruction, frame: FrameType) -> bool:
+    is_read = instruction.opname in ("LOAD_FAST", "LOAD_FAST_CHECK")
+    return is_read and instruction.argval not in frame.f_locals
 
 
 def innermost() -> tuple[str, Pos]:
