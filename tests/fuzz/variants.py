@@ -2,7 +2,7 @@
 The same program compiled and run in all ways there are, which must not show.
 
 Long files are compiled without inline operations, files of many functions count the
-depth of their calls, and slices may end anywhere.
+depth of their calls, slices may end anywhere, and CPython specializes code as it runs.
 """
 
 from dataclasses import replace
@@ -22,6 +22,7 @@ from tests.support.driver import Run
 # Comments at the end, so that all places stay where they are.
 _LEAN = "\n#" + "x" * LEAN_CHARACTERS
 _DEEP = "\n# " + "def " * (UNCOUNTED_FUNCTIONS_MAX + 1)
+_COLD_RUNS = 10
 _SLICED = replace(LIMITS, slice_steps=3)
 _CATCH = """\
 load("flow", "catch")
@@ -57,6 +58,7 @@ def compare_variants(source: str) -> Verdict:
         "without inline operations": lambda: play(source + _LEAN),
         "counting calls": lambda: play(source + _DEEP),
         "in small slices": lambda: play(source, limits=_SLICED),
+        "when its code is warm": lambda: _warm(source),
     }
     for name, other in others.items():
         found = _shown(other())
@@ -64,6 +66,13 @@ def compare_variants(source: str) -> Verdict:
         if "limit" not in (expected[0], found[0]) and found != expected:
             return Verdict(expected[0], f"differs {name}", f"{expected}\n{found}")
     return Verdict(expected[0])
+
+
+def _warm(source: str) -> Run:
+    """Run code that CPython has specialized, as it does after a few times."""
+    for _ in range(_COLD_RUNS):
+        play(source).machine.kill()
+    return play(source)
 
 
 def _shown(run: Run) -> tuple[str, object, list[str], list[str]]:
