@@ -3,6 +3,10 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from starflow_backends.store import Store, StoreError
 from starflow_service.runtime.errors import (
@@ -13,11 +17,25 @@ from starflow_service.runtime.errors import (
 from starflow_service.starlark import bundle
 from starflow_service.starlark.bundle import Bundle, Source
 from starflow_service.starlark.diagnostics import ScriptSyntaxError
+from starflow_service.starlark.limits import Limits
 from starflow_service.starlark.program import Program, compile_bundle, compile_program
+from starflow_service.starlark.sizes import too_large
+
+T = TypeVar("T")
 
 # Compiling takes some milliseconds a kilobyte.  Up to this many characters it is done
 # on the spot: a thread would cost more than it spares the others.
 _ON_THE_SPOT_MAX = 2_000
+# One thread for all that takes long: each one more would take its share of the time
+# from the loop, and none would make anything faster.
+_ASIDE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
+
+
+async def aside(script: Source, work: Callable[[], T]) -> T:
+    """Return what *work* does: in a thread, unless *script* is a short one."""
+    if isinstance(script, str) and len(script) <= _ON_THE_SPOT_MAX:
+        return work()
+    return await asyncio.get_running_loop().run_in_executor(_ASIDE, work)
 
 
 def stored_form(script: Source) -> bytes:
@@ -32,17 +50,35 @@ def hash_of(script: Source) -> str:
     return hashlib.sha256(stored_form(script)).hexdigest()
 
 
+def _compiled(script: Source) -> Program:
+    if isinstance(script, Bundle):
+        return compile_bundle(script)
+    return compile_program(script)
+
+
 class Programs:
     """A bounded cache of compiled scripts in front of the store."""
 
-    def __init__(self, store: Store, *, programs_max: int) -> None:
+    def __init__(self, store: Store, limits: Limits, *, programs_max: int) -> None:
         self._store = store
+        self._limits = limits
         self._programs_max = programs_max
         self._programs: OrderedDict[str, Program] = OrderedDict()
         # Hashes that the store is known to hold.
         self._stored: set[str] = set()
 
-    async def compile(self, script_hash: str, script: Source) -> Program:
+    async def admit(self, script_hash: str, script: Source) -> Program:
+        """
+        Return the compiled *script*, which somebody sends.
+
+        Raises:
+            ScriptInvalidError: It is no program, or larger than this service takes.
+        """
+        if over := await aside(script, partial(too_large, script, self._limits)):
+            raise ScriptInvalidError(over)
+        return await self._compile(script_hash, script)
+
+    async def _compile(self, script_hash: str, script: Source) -> Program:
         """
         Return the compiled *script*.
 
@@ -54,12 +90,7 @@ class Programs:
             self._programs.move_to_end(script_hash)
             return program
         try:
-            if isinstance(script, Bundle):
-                program = await asyncio.to_thread(compile_bundle, script)
-            elif len(script) <= _ON_THE_SPOT_MAX:
-                program = compile_program(script)
-            else:
-                program = await asyncio.to_thread(compile_program, script)
+            program = await aside(script, partial(_compiled, script))
         except ScriptSyntaxError as error:
             raise ScriptInvalidError(error.diagnostics) from error
         self._programs[script_hash] = program
@@ -81,7 +112,7 @@ class Programs:
             return program
         source = await self.source(script_hash)
         self.mark_stored(script_hash)
-        return await self.compile(script_hash, source)
+        return await self._compile(script_hash, source)
 
     async def source(self, script_hash: str) -> Source:
         """

@@ -88,7 +88,9 @@ class Runtime:
         self._watches = Watches()
         self._sessions = Sessions()
         self._registry = Registry(store, codec)
-        self._programs = Programs(store, programs_max=options.programs_max)
+        self._programs = Programs(
+            store, options.limits, programs_max=options.programs_max
+        )
         self._strikes = Strikes(store)
         self._garbage = Garbage()
         self._watchdog = Watchdog(clock, mark, options.held_s)

@@ -80,7 +80,7 @@ class Starts:
             return request.script_hash, await self._programs.load(request.script_hash)
         script_hash = hash_of(request.script)
         try:
-            program = await self._programs.compile(script_hash, request.script)
+            program = await self._programs.admit(script_hash, request.script)
         except ScriptInvalidError as error:
             # Now that it is refused, all that is wrong with it may as well be said.
             raise ScriptInvalidError(

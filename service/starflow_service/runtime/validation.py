@@ -1,11 +1,11 @@
 """Says all that can be said about a script before it runs."""
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from starflow_service.runtime.errors import ScriptInvalidError
-from starflow_service.runtime.programs import Programs, hash_of
+from starflow_service.runtime.programs import Programs, aside, hash_of
 from starflow_service.runtime.registry import Registry
 from starflow_service.runtime.schemas import RequestCheck
 from starflow_service.runtime.types import ScriptReport
@@ -13,9 +13,6 @@ from starflow_service.starlark.bundle import Bundle, Source
 from starflow_service.starlark.check import Checked, check
 from starflow_service.starlark.diagnostics import Diagnostic, bounded
 from starflow_service.starlark.foreign import module_hint
-
-# Looking at more than this many characters would hold the others up.
-_ON_THE_SPOT_MAX = 2_000
 
 
 async def validate(
@@ -25,7 +22,7 @@ async def validate(
     script_hash = hash_of(script)
     refused: Sequence[Diagnostic] = ()
     try:
-        await programs.compile(script_hash, script)
+        await programs.admit(script_hash, script)
     except ScriptInvalidError as error:
         refused = error.diagnostics
     known = registry.names(namespace)
@@ -57,9 +54,7 @@ async def all_errors(
 async def _looked_at(
     script: Source, schemas: Mapping[str, str], known: Collection[str] = ()
 ) -> Checked:
-    if isinstance(script, str) and len(script) <= _ON_THE_SPOT_MAX:
-        return _look_at(script, schemas, known)
-    return await asyncio.to_thread(_look_at, script, schemas, known)
+    return await aside(script, partial(_look_at, script, schemas, known))
 
 
 def _look_at(

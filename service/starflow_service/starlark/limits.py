@@ -3,6 +3,9 @@
 import sys
 from dataclasses import dataclass, fields
 
+from starflow_service.starlark.shape import NODES_MAX
+from starflow_service.starlark.tokens import BRACKETS_MAX, SOURCE_BYTES_MAX, TOKENS_MAX
+
 # CPython refuses to convert longer integers from or to text, process-wide.  It is set
 # once, above the longest integer a script can hold (65,536 bits are 19,729 digits), and
 # never touched again: toggling it would change it under other threads.
@@ -21,9 +24,12 @@ class Limits:
     script's error, and names the place in the value.
     """
 
-    # The text.  Compiling is work that no meter sees; what else bounds it (tokens,
-    # depth, size of the tree) follows from CPython's own limits and is fixed.
-    max_source_bytes: int = 256 * 1024
+    # The text.  Compiling is work that no meter sees.  These can only be lowered: they
+    # follow from what CPython compiles, and in what time.
+    max_source_bytes: int = SOURCE_BYTES_MAX
+    max_source_tokens: int = TOKENS_MAX
+    max_source_nesting: int = BRACKETS_MAX
+    max_source_nodes: int = NODES_MAX
     max_bundle_bytes: int = 1024 * 1024
     max_bundle_files: int = 64
 
