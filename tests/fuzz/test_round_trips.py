@@ -139,7 +139,8 @@ def test_floats_without_a_fraction_are_integers_and_back(x):
     assert value("float(int(input))", whole) == whole
 
 
-@given(VALUES)
+# `str` decodes bytes, which formats do not.
+@given(VALUES.filter(lambda x: not isinstance(x, bytes)))
 def test_all_ways_to_write_a_value_agree(x):
     assert value("['%r' % (v,) for v in input] == [repr(v) for v in input]", List([x]))
     assert value("['%s' % (v,) for v in input] == [str(v) for v in input]", List([x]))
