@@ -1,6 +1,7 @@
 """What worker and service said to each other, in the order in which they began."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,6 +11,9 @@ from google.protobuf.message import Message
 from starflow.v1 import worker_service_pb2 as pb
 
 T = TypeVar("T")
+
+# An answer that was given longer ago has arrived, on any machine that is not overloaded.
+_ON_ITS_WAY_SECONDS = 1.0
 
 # The methods that a worker uses: request and response.
 METHODS: dict[str, tuple[type[Message], type[Message]]] = {
@@ -35,6 +39,9 @@ class Exchange:
     response: Any = None
     # As the service gave it, though the worker never saw it.
     lost: Any = None
+    # Whether nobody knows if the worker saw the answer: the connection broke just then.
+    is_unsure: bool = False
+    ended_at_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,14 @@ class Record:
     def end(self, exchange: Exchange) -> None:
         """Note that it was answered, or will not be."""
         exchange.ended = self._next()
+        exchange.ended_at_seconds = time.monotonic()
         self._tell()
+
+    def broken(self) -> None:
+        """Note that all connections broke, and with them what was on its way."""
+        since = time.monotonic() - _ON_ITS_WAY_SECONDS
+        for exchange in self.exchanges:
+            exchange.is_unsure |= exchange.ended_at_seconds > since
 
     def place(self) -> int:
         """Return the present place in the order of things."""

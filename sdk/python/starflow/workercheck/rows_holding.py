@@ -128,6 +128,7 @@ async def once(scene: Scene) -> None:
             raise Miss("it reported a task again whose report had been answered")
         # A rejected result is to be followed by a failure, and a lost answer by the
         # same report.
-        is_answered = report.exchange.response is not None
+        exchange = report.exchange
+        is_answered = exchange.response is not None and not exchange.is_unsure
         if is_answered and report.status != pb.COMPLETION_STATUS_REJECTED:
             answered[token] = report.result

@@ -87,6 +87,8 @@ async def _loses_report(scene: Scene, loss: Loss) -> None:
     with scene.losing(once):
         run = await scene.start("check.echo", "again")
         await scene.outcome(run)
+        # The run may have ended before the answer came that is to be lost.
+        await scene.until(lambda: lost, "it did not report")
         [result, *_] = lost[0].request.results
         await scene.until(
             lambda: len(list(scene.record.reports(result.task_token))) > 1,
@@ -139,7 +141,8 @@ async def poll_ids(scene: Scene) -> None:
     for exchange in scene.record.of("Poll"):
         if _id(exchange) in answered:
             raise Miss("a poll has the poll_id of one that was answered")
-        if _id(exchange) and exchange.response is not None:
+        is_answered = exchange.response is not None and not exchange.is_unsure
+        if _id(exchange) and is_answered:
             answered.add(_id(exchange))
 
 

@@ -171,6 +171,7 @@ class Scene:
     async def kill_server(self) -> None:
         """End the server as a power cut would; connections break, none can be made."""
         self.server.kill()
+        self.record.broken()
         await self._proxy.stop()
 
     async def return_server(self) -> None:
