@@ -24,6 +24,7 @@ from starflow_service.starlark import (
 from starflow_service.starlark import bundle as bundles
 from starflow_service.starlark.loading import Sources
 from tests.starlark.scripted_host import ScriptedHost
+from tests.support.driver import Run
 
 Files = Mapping[str, str]
 
@@ -311,6 +312,17 @@ def test_recursion_is_found_across_files(library: str, body: str) -> None:
     }
     message, _ = error(files)
     assert message.endswith("called recursively")
+
+
+def test_branches_in_one_function_of_a_library_are_no_recursion() -> None:
+    files = {
+        "main.star": 'load("flow", "spawn", "wait")\nload("a.star", "work")\n'
+        "def step(ctx): return test.echo(ctx, 5)\n"
+        + main("return wait(ctx, [spawn(ctx, work, ctx, step) for _ in range(3)])"),
+        "a.star": "def work(ctx, f): return [test.echo(ctx, 1), f(ctx)]\n",
+    }
+    run = Run(Bundle(files), {"test.echo": lambda req: req}).go_on()
+    assert run.result == "[[1,5],[1,5],[1,5]]"
 
 
 def test_calls_across_many_files_do_not_nest_too_deep() -> None:
