@@ -38,6 +38,9 @@ from starflow_service.runtime.strikes import Mark
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # As a shell counts those who die of a signal.
 _EXIT_INTERRUPTED = 130
+# How long another thread may keep the interpreter from the event loop.  While a script
+# of 120 KB was compiled, small runs took 12 ms with CPython's own 5 ms, and 4 with this.
+_SWITCH_S = 0.001
 _EXIT_USAGE = 2
 _SURVIVES = {
     Durability.PROCESS: "what is acknowledged survives processes, and no power cut",
@@ -70,6 +73,7 @@ def main(
     except ConfigError as error:
         return _complain(error, _EXIT_USAGE)
     logs.set_up(config.log_level, config.log_format or _default_format())
+    sys.setswitchinterval(_SWITCH_S)
     try:
         store = open_store(
             config.store,
