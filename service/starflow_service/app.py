@@ -39,7 +39,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # As a shell counts those who die of a signal.
 _EXIT_INTERRUPTED = 130
 # How long another thread may keep the interpreter from the event loop.  While a script
-# of 120 KB was compiled, small runs took 12 ms with CPython's own 5 ms, and 4 with this.
+# of 120 KB was compiled, small runs took 12 ms with CPython's 5 ms, and 4 with this.
 _SWITCH_S = 0.001
 _EXIT_USAGE = 2
 _SURVIVES = {
