@@ -78,8 +78,8 @@ class Ledger:
 
     def next(self) -> tuple[int, int]:
         """Return the next event's version and stamp; stamps never go back."""
-        history = self.history
-        return history.version + 1, max(history.last_ns, self.sources.now_ns())
+        history, now_ns = self.history, self.sources.now_ns()
+        return history.version + 1, max(now_ns, history.last_ns)
 
     def record(self, event: Event) -> None:
         """Add *event*, made with `next`."""

@@ -29,7 +29,7 @@ from starflow_service.engine.events import (
 )
 from starflow_service.engine.ledger import Answer, Arrival, LoneWake
 from starflow_service.engine.stamps import format_rfc3339
-from starflow_service.engine.tape import Asked, Tape
+from starflow_service.engine.tape import Tape
 from starflow_service.starlark import jsontext
 from starflow_service.starlark.errors import Cancelled, EvalError, LimitError
 from starflow_service.starlark.host import CallOptions, Fault, Future
@@ -93,17 +93,13 @@ class RunHost:
 
     def stir(self) -> bool:
         """Let things happen until a branch can go on; False: nothing happens now."""
-        branches = self._branches
+        branches, tape = self._branches, self._tape
         while not branches.ready:
             if self._is_interruptible():
                 self._interrupt()
-            elif not self._tape.advance(self._asked):
+            elif not tape.advance(branches.main.asked):
                 return False
         return True
-
-    def _asked(self) -> str:
-        asked = self._branches.main.asked
-        return "waits" if asked is None else asked()
 
     def _is_interruptible(self) -> bool:
         """Whether main must go on without what it waits for."""
@@ -135,7 +131,7 @@ class RunHost:
     ) -> Any:
         """See `Host.call`."""
         version = self._begin_call(m, function, req, options)
-        self._wait_own(m, version, lambda: f"waits for {function} (event {version})")
+        self._wait_own(m, version, f"waits for {function} (event {version})")
         return self._value(m, self._results.pop(version))
 
     def start(
@@ -152,7 +148,7 @@ class RunHost:
         self, m: Meter, function: str, req: Any, options: CallOptions | None
     ) -> int:
         text = jsontext.encode(m, req, what="req")
-        recorded = self._tape.step(Call, lambda: f"calls {function}")
+        recorded = self._tape.step(Call, f"calls {function}")
         if recorded is None:
             limit = self._limits.max_open_calls
             if len(self._calls) >= limit:
@@ -214,7 +210,7 @@ class RunHost:
         me = self._branches.current
         if not me.arrived:
             key = next(iter(me.keys))
-            self._wait(m, 1, lambda: f"waits for what it began (event {key})")
+            self._wait(m, 1, f"waits for what it began (event {key})")
         arrived, me.arrived = me.arrived, []
         return arrived
 
@@ -229,16 +225,30 @@ class RunHost:
             raise _error(result)
         return jsontext.decode(m, result)
 
-    def _wait_own(self, m: Meter, version: int, asked: Asked) -> None:
+    def _wait_own(self, m: Meter, version: int, asked: str) -> None:
         """Wait until the end of what nobody but this branch can wait for."""
-        self._wait_for(m, (version,), asked, own=(version,))
-        del self._branches.ended[version]
+        branches = self._branches
+        if branches.open:
+            self._wait_for(m, (version,), asked, own=(version,))
+            del branches.ended[version]
+            return
+        # Main is alone, and waits without the tables.
+        branches.sole_key = version
+        advance = self._tape.advance
+        while branches.sole_key:
+            if (self._is_cancelled and self._must_hear()) or not advance(asked):
+                branches.main.asked = asked
+                m.give_way()
+                if self._interruption is not None:
+                    self._raise_interruption()
+                return
+        branches.ready.clear()
 
     def _wait_for(
         self,
         m: Meter,
         keys: tuple[int, ...],
-        asked: Asked,
+        asked: str,
         *,
         own: tuple[int, ...] = (),
         alarm: int | None = None,
@@ -260,7 +270,7 @@ class RunHost:
         self._wait(m, missing, asked, is_done=is_alone)
         branches.forget(me)
 
-    def _take_alone(self, keys: tuple[int, ...], asked: Asked) -> bool:
+    def _take_alone(self, keys: tuple[int, ...], asked: str) -> bool:
         """
         Take answers for a script of one branch until all *keys* have ended.
 
@@ -274,7 +284,7 @@ class RunHost:
         return True
 
     def _wait(
-        self, m: Meter, missing: int, asked: Asked, *, is_done: bool = False
+        self, m: Meter, missing: int, asked: str, *, is_done: bool = False
     ) -> None:
         """
         Wait until so many of the keys that the branch watches have ended.
@@ -332,7 +342,7 @@ class RunHost:
             self._drop(versions)
 
     def _drop(self, versions: Sequence[int]) -> None:
-        recorded = self._tape.step(Drop, lambda: f"gives up {_listed(versions)}")
+        recorded = self._tape.step(Drop, f"gives up {_listed(versions)}")
         # Some may have ended just before.
         dropped = tuple(v for v in versions if v in self._open)
         if recorded is None:
@@ -353,7 +363,7 @@ class RunHost:
         self, m: Meter, name: str, timeout_ns: int | None
     ) -> tuple[bool, Any]:
         """See `Host.wait_signal`."""
-        recorded = self._tape.step(Wait, lambda: f"waits for signal {name}")
+        recorded = self._tape.step(Wait, f"waits for signal {name}")
         kept = self._history.next_unread(name)
         if recorded is None:
             version, now = self._ledger.next()
@@ -367,8 +377,7 @@ class RunHost:
         if kept is not None:
             return True, self._value(m, kept.result)
         self._open.add(version)
-        asked = f"waits for signal {name} (event {version})"
-        self._wait_own(m, version, lambda: asked)
+        self._wait_own(m, version, f"waits for signal {name} (event {version})")
         if version not in self._results:
             return False, None
         return True, self._value(m, self._results.pop(version))
@@ -384,7 +393,7 @@ class RunHost:
     def _sleep(self, m: Meter, wake: Callable[[int], int]) -> None:
         # Beside other branches the next step proves nothing: it may be another's.
         version = self._begin_sleep(m, wake, explicit_wake=bool(self._branches.open))
-        self._wait_own(m, version, lambda: f"sleeps (event {version})")
+        self._wait_own(m, version, f"sleeps (event {version})")
 
     def _begin_timer(self, m: Meter, duration_ns: int) -> int:
         return self._begin_sleep(m, lambda now: now + duration_ns, explicit_wake=True)
@@ -392,7 +401,7 @@ class RunHost:
     def _begin_sleep(
         self, m: Meter, wake: Callable[[int], int], *, explicit_wake: bool
     ) -> int:
-        recorded = self._tape.step(Sleep, lambda: "sleeps")
+        recorded = self._tape.step(Sleep, "sleeps")
         if recorded is None:
             version, now = self._ledger.next()
             wake_ns = wake(now)
@@ -419,7 +428,7 @@ class RunHost:
 
     def now_ns(self, m: Meter) -> int:
         """See `Host.now_ns`."""
-        recorded = self._tape.step(TimeNow, lambda: "reads the time")
+        recorded = self._tape.step(TimeNow, "reads the time")
         if recorded is None:
             version, value = self._ledger.next()
             self._tape.record(TimeNow(version, value, value))
@@ -431,7 +440,7 @@ class RunHost:
 
     def rand_int(self, m: Meter, limit: int) -> int:
         """See `Host.rand_int`."""
-        recorded = self._tape.step(RandInt, lambda: "draws a random number")
+        recorded = self._tape.step(RandInt, "draws a random number")
         if recorded is None:
             value = self._ledger.sources.rand_below(limit)
             self._tape.record(RandInt(*self._ledger.next(), value))
@@ -463,7 +472,7 @@ class RunHost:
 
     def set_status(self, m: Meter, status: str) -> None:
         """See `Host.set_status`."""
-        recorded = self._tape.step(Status, lambda: "sets its status")
+        recorded = self._tape.step(Status, "sets its status")
         if recorded is None:
             self._tape.record(Status(*self._ledger.next(), status))
         else:
@@ -513,7 +522,7 @@ class RunHost:
             raise self._cancelled()
         start = self._history.start
         assert start is not None, "a script runs after START"
-        recorded = self._tape.step(Restart, lambda: "begins again")
+        recorded = self._tape.step(Restart, "begins again")
         if recorded is None:
             self._tape.record_end(Restart(*self._ledger.next(), input))
         elif not jsontext.equal(recorded.input, input):
@@ -540,7 +549,7 @@ class RunHost:
         Raises:
             ReplayMismatch: The log holds another end, or another step.
         """
-        recorded = self._tape.step(Finish, lambda: "ends")
+        recorded = self._tape.step(Finish, "ends")
         if recorded is None:
             # Over `max_events` or not: the end is always recorded.
             self._tape.record_end(Finish(*self._ledger.next(), result))
@@ -563,12 +572,9 @@ def _error(failure: Failure) -> EvalError:
     return EvalError(f"{failure.code}: {failure.message}", cause=failure)
 
 
-def _waits_for(futures: Sequence[Future], key: int) -> Asked:
-    def asked() -> str:
-        name = next(future.name for future in futures if future.key == key)
-        return f"waits for {name}" + (f" (event {key})" if key > 0 else "")
-
-    return asked
+def _waits_for(futures: Sequence[Future], key: int) -> str:
+    name = next(future.name for future in futures if future.key == key)
+    return f"waits for {name}" + (f" (event {key})" if key > 0 else "")
 
 
 def _listed(versions: Sequence[int]) -> str:

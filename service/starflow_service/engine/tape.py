@@ -12,7 +12,7 @@ Both are the same for recorded answers and for those that arrive live.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from starflow_service.engine import steps
 from starflow_service.engine.errors import LogCorruptError, ReplayMismatch
@@ -45,14 +45,13 @@ E = TypeVar(
 )
 _ANSWERS = frozenset({Return, Resume, Wake, Cancel})
 
-Asked: TypeAlias = Callable[[], str]
-
 
 class Tape:
     """A ledger, with the events that were recorded before and are to be met again."""
 
     __slots__ = (
         "_cursor",
+        "_end",
         "_inbox",
         "_limits",
         "_quietly_woken",
@@ -73,6 +72,7 @@ class Tape:
         self._limits = limits
         self._recorded: Sequence[Event] = ()
         self._cursor = 0
+        self._end = 0
         self._inbox: list[Arrival] = []
         # The last sleep whose end was seen by the step after it.
         self._quietly_woken: int | None = None
@@ -90,13 +90,14 @@ class Tape:
         for event in log[: begin + 1]:
             self.history.apply(event)
         self._recorded = tuple(log)
+        self._end = len(self._recorded)
         self._cursor = begin + 1
         self.is_live = False
 
     @property
     def is_replaying(self) -> bool:
         """Whether recorded events are left."""
-        return self._cursor < len(self._recorded)
+        return self._cursor < self._end
 
     def arrive(self, arrival: Arrival) -> None:
         """Take what came; the script gets it when it can do nothing else."""
@@ -104,7 +105,7 @@ class Tape:
 
     # Steps of the script
 
-    def step(self, kind: type[E], asked: Asked) -> E | None:
+    def step(self, kind: type[E], asked: str) -> E | None:
         """
         Return the recorded event of the script's next step; None: it is new.
 
@@ -114,11 +115,11 @@ class Tape:
         event = self.catch_up()
         if event is None or isinstance(event, kind):
             return event
-        raise self.mismatch(event, asked())
+        raise self.mismatch(event, asked)
 
     def catch_up(self) -> Event | None:
         """Take the answers before the next step, which is sure; return its event."""
-        while self._cursor < len(self._recorded):
+        while self._cursor < self._end:
             event = self._peek()
             if event is None:
                 break
@@ -144,13 +145,14 @@ class Tape:
             LimitError: The log, or its present segment, is as long as it may be.
         """
         limit = self._limits.max_events
-        if self.history.events >= limit:
+        if event.version - self.history.base > limit:
             raise LimitError(
                 "max_events",
                 f"the run has {limit} events, the most that one may have"
                 " (flow.restart begins a new log)",
             )
-        self.record_end(event)
+        self.is_live = True
+        self.ledger.record(event)
 
     def record_end(self, event: Event) -> None:
         """Add a new event, however long the log is."""
@@ -163,14 +165,14 @@ class Tape:
 
     # Answers of the world
 
-    def advance(self, asked: Asked) -> bool:
+    def advance(self, asked: str) -> bool:
         """
         Take the next answer, for no branch can go on; False: there is none.
 
         Raises:
             ReplayMismatch: The log holds a step instead.
         """
-        event = self._peek() if self._cursor < len(self._recorded) else None
+        event = self._peek() if self._cursor < self._end else None
         if event is None:
             if not self._inbox:
                 if not self.ledger.arrivals:
@@ -180,7 +182,7 @@ class Tape:
         elif type(event) not in STEPS:
             self._answer(event)
         elif not self._wake_quietly():
-            raise self.mismatch(event, asked())
+            raise self.mismatch(event, asked)
         return True
 
     def _take_live(self) -> None:
@@ -213,7 +215,7 @@ class Tape:
 
     def _peek(self) -> Event | None:
         """Return the next recorded event that has a meaning, or None at the end."""
-        while self._cursor < len(self._recorded):
+        while self._cursor < self._end:
             event = self._recorded[self._cursor]
             if type(event) is not Unknown:
                 return event

@@ -13,7 +13,7 @@ its own; these live in the meter and in the globals of the files and are exchang
 every switch.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from greenlet import getcurrent, greenlet
@@ -68,8 +68,8 @@ class Branch:
         self.alarm: int | None = None
         # Versions that nobody but this branch can wait for.
         self.own: tuple[int, ...] = ()
-        # Says what it waits for.
-        self.asked: Callable[[], str] | None = None
+        # What it waits for, in words.
+        self.asked = "waits"
         self.depth = 0
         self.flags: list[list[bool]] | None = None
 
@@ -100,6 +100,7 @@ class Branches:
         "outcomes",
         "program",
         "ready",
+        "sole_key",
         "untaken",
     )
 
@@ -130,6 +131,9 @@ class Branches:
         # Whether main has returned or failed, and deferred functions may be running.
         self.is_ending = False
         self._waiting: dict[int, dict[Branch, None]] = {}
+        # What main waits for without the tables, for nobody else can wait for it and
+        # there is no other branch; 0: nothing.
+        self.sole_key = 0
         # Globals of files, with the names of the recursion flags in them.
         self.flagged: list[tuple[dict[str, Any], tuple[str, ...]]] = []
 
@@ -274,7 +278,7 @@ class Branches:
             else:
                 waiting[me] = None
 
-    def block(self, missing: int, asked: Callable[[], str]) -> None:
+    def block(self, missing: int, asked: str) -> None:
         """Let the present branch wait until so many more of its keys have ended."""
         self.current.missing = missing
         self.current.asked = asked
@@ -292,10 +296,16 @@ class Branches:
         branch.missing = 0
         branch.alarm = None
         branch.own = ()
-        branch.asked = None
+        branch.asked = "waits"
+        if branch is self.main:
+            self.sole_key = 0
 
     def hand_over(self, key: int) -> None:
         """A key has ended: those that wait for it may go on, in their order."""
+        if key == self.sole_key:
+            self.sole_key = 0
+            self.ready.append(self.main)
+            return
         self._sequence += 1
         self.ended[key] = self._sequence
         waiting = self._waiting.pop(key, None)

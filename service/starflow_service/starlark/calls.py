@@ -105,6 +105,9 @@ def host_request(path: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> A
     Raises:
         EvalError: the arguments are others, or `ctx` is not the run's context.
     """
+    if len(args) == 2 and not kwargs:
+        check_context(path, args[0])
+        return args[1]
     if len(args) > 2:
         raise EvalError(f"{path}: got {len(args)} arguments, want at most 2")
     bound = dict(zip(("ctx", "req"), args, strict=False))

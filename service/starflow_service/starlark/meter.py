@@ -156,7 +156,8 @@ class Meter:
         """
         if self.hub is None:
             raise RuntimeError("no script is running on this meter")
-        self.check()
+        if self.bytes < 0:
+            self.check()
         leave(self.hub, GAVE_WAY)
 
     def begin_slice(self) -> None:
@@ -174,12 +175,15 @@ class Meter:
 
     def grant(self, events: int) -> None:
         """Begin an activation: a full step budget, and memory for *events* events."""
-        self.bytes += events * self.limits.bytes_per_event
+        limits = self.limits
+        self.bytes += events * limits.bytes_per_event
         self.activations += 1
         # What is left of the slice stays: a replay is thousands of activations without
         # a wait between them, and must be sliced as well.
-        self.steps = min(self.steps, self.limits.max_steps)
-        self.remaining = self.limits.max_steps - self.steps
+        most = limits.max_steps
+        if self.steps > most:
+            self.steps = most
+        self.remaining = most - self.steps
 
     def stack(self) -> list[Frame]:
         """Return the script's stack right now, outermost first."""
@@ -188,8 +192,11 @@ class Meter:
     def _renew(self) -> None:
         """Begin a slice.  An empty budget shows at the next tick."""
         left = self.remaining + self.steps
-        self.steps = min(self.slice_steps, left)
-        self.remaining = left - self.steps
+        steps = self.slice_steps
+        if steps > left:
+            steps = left
+        self.steps = steps
+        self.remaining = left - steps
 
 
 def leave(hub: greenlet, outcome: Outcome) -> None:
