@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import shlex
 import shutil
+import signal
 
 from starflow.cli import _exits, _render, _serve
 from starflow.workercheck import ROWS, Verdict
@@ -16,6 +17,8 @@ _WIDTH = max(len(row.name) for row in ROWS)
 def check(options: argparse.Namespace) -> int:
     """Check the command, and print the table as it grows."""
     _refuse_what_cannot_be(options)
+    # As an interrupt, so that server and worker do not outlive us.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     show = _show_json if options.json else _show
     verdicts = asyncio.run(
         check_worker(

@@ -19,7 +19,7 @@ def main(ctx, input):
         "details": result.error.details,
     }
 """
-_DETAILS = {"order": "A-1", "cents": 2**60 + 1}
+_DETAILS = {"order": "A-1", "cents": 1999}
 
 
 async def failures(scene: Scene) -> None:

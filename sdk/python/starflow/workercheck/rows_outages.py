@@ -9,7 +9,7 @@ from starflow.workercheck.scene import Miss, NotApplicable, Scene
 _AWAY_SECONDS = 1.5
 _OUTAGE_SECONDS = 3.0
 _OUTAGE_CALLS_MAX = 100
-_RUNS = 5
+_RUNS = 3
 # As long as the one that a container's runtime gives.
 _GRACE_SECONDS = 25.0
 _STEPS = """
