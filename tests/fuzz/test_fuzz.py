@@ -86,14 +86,19 @@ def test_a_seed_is_a_program_everywhere():
 
 def test_nothing_is_left_of_a_program():
     """Neither its meter nor its code, however it ended."""
+    before = {id(each) for each in meters_and_programs()}
     for seed in range(40):
         judge(KINDS["grammar"].make(seed))
         judge(KINDS["mutation"].make(seed))
     for n in range(10):  # the driver keeps a few
         judge(f"def main(ctx, input): return {n}", replays=False)
-    gc.collect()
-    left = [x for x in gc.get_objects() if isinstance(x, Meter | Program)]
+    left = [each for each in meters_and_programs() if id(each) not in before]
     assert len(left) <= 4
+
+
+def meters_and_programs() -> list[Meter | Program]:
+    gc.collect()
+    return [x for x in gc.get_objects() if isinstance(x, Meter | Program)]
 
 
 def test_a_program_in_several_files_does_what_it_does_in_one():
