@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -24,12 +23,11 @@ import (
 
 const slots = 8 // tasks at a time
 
-
 type worker struct {
 	pb.WorkerServiceClient
-	id   string
-	mu   sync.Mutex
-	held map[string]*task // by token, from the delivery until the report is answered
+	channel *grpc.ClientConn
+	id      string
+	held    sync.Map // *task by token, from the delivery until the report is answered
 }
 
 // again repeats a request until it is answered. That is always safe, and the only way not
@@ -39,97 +37,74 @@ func again[Q, A any](w *worker, call func(context.Context, Q, ...grpc.CallOption
 		answer, err := call(context.Background(), request)
 		if err == nil {
 			return answer
-		}
-		log.Print(err)
-		if status.Code(err) == codes.FailedPrecondition {
+		} else if status.Code(err) == codes.FailedPrecondition {
 			w.register()
 		}
+		log.Print(err)
 		time.Sleep(pause)
+		w.channel.ResetConnectBackoff() // or gRPC would wait by itself, for up to minutes
 	}
 }
 
-func (w *worker) register() time.Duration {
-	request := &pb.RegisterFunctionRequest{Worker: &pb.WorkerInfo{WorkerId: w.id, MaxConcurrency: slots}}
-	for name := range functions {
-		request.Functions = append(request.Functions, &pb.FunctionSpec{Name: name})
-	}
-	return again(w, w.RegisterFunction, request).HeartbeatInterval.AsDuration()
+func (w *worker) register() *pb.RegisterFunctionResponse {
+	info := &pb.WorkerInfo{WorkerId: w.id, MaxConcurrency: slots}
+	return again(w, w.RegisterFunction, &pb.RegisterFunctionRequest{Worker: info, Functions: offered()})
 }
 
 // beat renews the leases of all held tasks. The service holds each answer back for one
 // interval: by the call that breaks off it notices within seconds that we died.
-func (w *worker) beat(interval time.Duration) {
+func (w *worker) beat(interval *durationpb.Duration) {
 	for {
-		request := &pb.HeartbeatRequest{WorkerId: w.id, Wait: durationpb.New(interval)}
-		w.mu.Lock()
-		for token, t := range w.held {
-			request.Tasks = append(request.Tasks, &pb.TaskHeartbeat{TaskToken: token, Progress: t.progress.Load()})
+		request := &pb.HeartbeatRequest{WorkerId: w.id, Wait: interval}
+		for _, held := range w.held.Range {
+			request.Tasks = append(request.Tasks, held.(*task).beat())
 		}
-		w.mu.Unlock()
-		answer, err := w.Heartbeat(context.Background(), request)
-		if err != nil {
-			time.Sleep(200 * time.Millisecond)
-		}
-		for _, directive := range answer.GetDirectives() {
-			w.drop(directive.TaskToken) // the only directive there is: ABANDON
+		for _, directive := range again(w, w.Heartbeat, request).Directives {
+			w.drop(directive.TaskToken) // there is only one directive: ABANDON
 		}
 	}
 }
 
-// drop lets go of a task, and says whether it was still ours.
-func (w *worker) drop(token string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	t, ours := w.held[token]
-	if ours {
-		t.stop()
-		delete(w.held, token)
+func (w *worker) drop(token string) {
+	if held, ours := w.held.LoadAndDelete(token); ours {
+		held.(*task).stop()
 	}
-	return ours
 }
 
-func (w *worker) report(token string, result *pb.TaskResult) {
-	result.TaskToken = token
-	request := &pb.CompleteTasksRequest{WorkerId: w.id, Results: []*pb.TaskResult{result}}
-	// REJECTED: too large, or no JSON. Without a report it would be executed again.
-	if no := again(w, w.CompleteTasks, request).Completions[0].Rejection; no != nil {
-		refused := &pb.Failure{Code: no.Reason, Message: no.Message, Retryability: pb.Retryability_RETRYABILITY_PERMANENT}
-		w.report(token, failure(refused))
+func (w *worker) work(t *task) {
+	result := execute(t)
+	// Once more if it is REJECTED: too large, or no JSON. Else it would be executed again.
+	for result != nil && !t.abandoned() {
+		result.TaskToken = t.TaskToken
+		request := &pb.CompleteTasksRequest{WorkerId: w.id, Results: []*pb.TaskResult{result}}
+		result = refused(again(w, w.CompleteTasks, request).Completions[0].Rejection)
 	}
+	w.drop(t.TaskToken)
 }
 
 func main() {
-	connect := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 2 * time.Second}}
-	channel, err := grpc.NewClient(os.Getenv("STARFLOW_ADDRESS"), grpc.WithConnectParams(connect),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	plain := grpc.WithTransportCredentials(insecure.NewCredentials())
+	channel, err := grpc.NewClient(os.Getenv("STARFLOW_ADDRESS"), plain)
 	if err != nil {
 		log.Fatal(err)
 	}
-	w := &worker{WorkerServiceClient: pb.NewWorkerServiceClient(channel), id: "go-" + rand.Text(), held: map[string]*task{}}
-	sigterm, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	go w.beat(w.register())
+	id := "go-" + rand.Text() // no other process ever had it
+	w := &worker{WorkerServiceClient: pb.NewWorkerServiceClient(channel), channel: channel, id: id}
+	go w.beat(w.register().HeartbeatInterval)
+	sigterm, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	hands := make(chan struct{}, slots) // the busy ones
 	// SIGTERM ends the loop with the present poll, and the process with its last task.
 	for sigterm.Err() == nil {
 		hands <- struct{}{} // waits while all are busy
-		poll := &pb.PollRequest{WorkerId: w.id, PollId: rand.Text(), MaxTasks: int32(slots - len(hands) + 1), Wait: durationpb.New(3 * time.Second)}
+		wait, free := durationpb.New(3*time.Second), int32(slots-len(hands)+1)
+		poll := &pb.PollRequest{WorkerId: id, PollId: rand.Text(), MaxTasks: free, Wait: wait}
 		answer := again(w, w.Poll, poll)
 		<-hands
-		for _, given := range answer.Tasks {
+		for _, delivered := range answer.Tasks {
 			hands <- struct{}{}
-			ctx, stop := context.WithCancel(context.Background())
-			t := &task{Task: given, stop: stop}
-			w.mu.Lock()
-			w.held[given.TaskToken] = t
-			w.mu.Unlock()
-			go func() {
-				result := execute(ctx, t)
-				if ctx.Err() == nil { // not abandoned
-					w.report(given.TaskToken, result)
-				}
-				w.drop(given.TaskToken)
-				<-hands
-			}()
+			t := hold(delivered)
+			w.held.Store(t.TaskToken, t)
+			go func() { w.work(t); <-hands }()
 		}
 	}
 	for range slots {
