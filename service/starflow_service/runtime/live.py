@@ -51,6 +51,8 @@ class LiveRun:
     # The inputs of the round under way.
     taken: list[Input] = field(default_factory=list)
     is_busy: bool = False
+    # What plays its rounds while it is busy.
+    work: asyncio.Task[None] | None = None
     is_loaded: bool = False
     # Whether the script has not been turned yet.
     is_new: bool = False
@@ -144,9 +146,9 @@ class LiveRun:
     def note_expiries(self, events: Iterable[Event]) -> None:
         """Look through *events*, which are new, for calls that must end in time."""
         for event in events:
-            if isinstance(event, Call):
+            if type(event) is Call:
                 version = event.version
-            elif isinstance(event, Yield):
+            elif type(event) is Yield:
                 version = event.call_version
             else:
                 continue

@@ -211,16 +211,18 @@ class Runs:
         if not run.is_busy:
             run.is_busy = True
             loop = asyncio.get_running_loop()
-            task = loop.create_task(self._work(run), context=self._context)
-            self._rounds.add(task)
-            task.add_done_callback(self._rounds.discard)
+            run.work = loop.create_task(self._work(run), context=self._context)
+            self._rounds.add(run.work)
 
     async def _work(self, run: LiveRun) -> None:
+        work = run.work
         try:
             while run.inbox:
                 await self._round(run)
         finally:
-            run.is_busy = False
+            # Not by a callback, which would be one more turn of the loop for each step.
+            self._rounds.discard(work)
+            run.is_busy, run.work = False, None
             run.used_at = self._clock.monotonic()
             if run.key in self._runs:
                 self._runs.move_to_end(run.key)
@@ -301,7 +303,8 @@ class Runs:
         for one in inputs:
             if one.is_applied:
                 continue
-            await self._prepare(run, needs_script=one.needs_script)
+            if run.machine is None:
+                await self._prepare(run, needs_script=one.needs_script)
             _apply(run, one)
             for arrival in run.open_ledger.take_arrivals():
                 # A paused run takes what comes into its log, and sees it later.
@@ -310,11 +313,9 @@ class Runs:
                     await self._turn(run)
 
     async def _prepare(self, run: LiveRun, *, needs_script: bool) -> None:
-        """Bring into memory what an input needs."""
+        """Bring into memory what an input needs of a run without an interpreter."""
         if not run.is_loaded:
             await self._load_index(run)
-        if run.machine is not None:
-            return
         if run.ledger is not None:
             is_enough = not needs_script or run.pause or run.history.finish is not None
             if is_enough:
@@ -389,7 +390,7 @@ class Runs:
         machine = run.machine
         if machine is None:
             return
-        slices, computing = 0, Computing(self._line)
+        slices, computing = 0, None
         before = self._clock.cpu_ns()
         while (turn := self._slice(run, machine)) is Turn.SLICED:
             slices += 1
@@ -404,6 +405,8 @@ class Runs:
                     # Somebody terminated it; the round stores that.
                     return
                 await self._save(run, Phase.RUNNABLE)
+            # Few turns need a second slice.
+            computing = computing or Computing(self._line)
             await computing.between(machine, slice_ns)
             before = self._clock.cpu_ns()
         run.take_prints(machine)

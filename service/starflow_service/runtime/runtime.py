@@ -462,15 +462,15 @@ class Runtime:
         """Let out what a round decided, now that it is stored."""
         run = stored.run
         for event in stored.events:
-            if isinstance(event, Return | Yield):
+            if type(event) is Return or type(event) is Yield:
                 self._calls.close(run.key, event.call_version)
-            elif isinstance(event, Call):
+            elif type(event) is Call:
                 if event.version in run.history.calls:
                     self._calls.add(make_pending(run, event.version, self._registry))
-            elif isinstance(event, Drop):
+            elif type(event) is Drop:
                 for version in event.dropped_versions:
                     self._calls.close(run.key, version)
-            elif isinstance(event, Finish | Restart):
+            elif type(event) is Finish or type(event) is Restart:
                 # Calls of the next segment come after it in the log.
                 self._calls.close_all_but(run.key, ())
         if run.timers:

@@ -32,7 +32,8 @@ class Tokens:
     """Makes tokens, and takes apart those that are genuine."""
 
     def __init__(self, secret: bytes, boot: str) -> None:
-        self._secret = secret
+        # The secret is hashed once, and not for every token.
+        self._keyed = hashlib.blake2b(digest_size=_MAC_BYTES, key=secret)
         self._boot = boot
         self._deliveries = 0
 
@@ -52,8 +53,6 @@ class Tokens:
         return Token(run, int(call_version), int(attempt), delivery)
 
     def _mac(self, text: str) -> str:
-        return hashlib.blake2b(
-            text.encode(errors="surrogatepass"),
-            digest_size=_MAC_BYTES,
-            key=self._secret,
-        ).hexdigest()
+        mac = self._keyed.copy()
+        mac.update(text.encode(errors="surrogatepass"))
+        return mac.hexdigest()
