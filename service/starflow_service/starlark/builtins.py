@@ -28,6 +28,7 @@ from starflow_service.starlark.iteration import (
     begin_iteration,
     copied,
     end_iteration,
+    gathered,
     items_of,
 )
 from starflow_service.starlark.lib_flow import FLOW
@@ -202,8 +203,7 @@ def _enumerate(m: "Meter", iterable: Any, start: Any = 0, /) -> List:
     items = want_iterable(m, "enumerate", 1, iterable)
     first = want_int(m, "enumerate", 2, start)
     new_elements(m, len(items), 104)
-    m.work(len(items) >> 3)
-    return List(enumerate(items, first))
+    return gathered(m, enumerate(items, first), len(items))
 
 
 def _reversed(m: "Meter", iterable: Any, /) -> List:
@@ -221,8 +221,7 @@ def _zip(m: "Meter", /, *iterables: Any) -> List:
         columns.append(items)
     rows = min(map(len, columns), default=0)
     new_elements(m, rows, 56 + 40 * len(columns))
-    m.work(rows * len(columns) >> 4)
-    return List(zip(*columns, strict=False))
+    return gathered(m, zip(*columns, strict=False), rows)
 
 
 def _any(m: "Meter", iterable: Any, /) -> bool:
@@ -362,10 +361,13 @@ def _hash(m: "Meter", x: Any, /) -> int:
 
 # What a line is beside its text: it is written with the run, the time and the place.
 _LINE_BYTES = 64
+# To find out where it is printed.
+_PRINT_STEPS = 20
 
 
 def _print(m: "Meter", /, *args: Any, sep: Any = " ") -> None:
     text = _joined(m, "print", args, sep)
+    m.work(_PRINT_STEPS)
     m.printed += len(text.encode()) + _LINE_BYTES
     if m.printed > m.limits.max_print_bytes:
         limit = m.limits.max_print_bytes

@@ -4,10 +4,11 @@ A loop locks what it walks over.  A built-in that runs no code of the script nee
 lock, because nothing can come between.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from starflow_service.starlark.caps import new_elements
+from starflow_service.starlark.caps import CHUNK, new_elements
 from starflow_service.starlark.compare import DICTS, LISTS, keys
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.values import (
@@ -85,6 +86,19 @@ def copied(m: "Meter", items: Sequence[Any]) -> list[Any]:
     # A range makes its numbers only now.
     new_elements(m, len(items), 40 if type(items) is range else 8)
     return list(items)
+
+
+def gathered(m: "Meter", elements: Iterable[Any], count: int) -> List:
+    """Return the list of *count* elements that are new and paid for but for steps."""
+    if count <= CHUNK:
+        m.work(count >> 3)
+        return List(elements)
+    made = List()
+    rest = iter(elements)
+    while some := list(islice(rest, CHUNK)):
+        m.work(len(some))
+        made += some
+    return made
 
 
 def unpack(m: "Meter", x: Any, n: int) -> Sequence[Any]:

@@ -17,6 +17,7 @@ _BAD_IN_STRING = re.compile(
 )
 _NUMBER = re.compile("-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _NUMBER_LIKE = re.compile("[-0-9][-+0-9.eE]*")
+_IN_FLOAT = re.compile("[.eE]")
 _WORD = re.compile("null|true|false")
 # What each kind of value is called where only a string may stand.
 _TYPES = {"n": "NoneType", "t": "bool", "f": "bool", "[": "list", "{": "dict"}
@@ -85,6 +86,7 @@ class _Reader:
 
     def _next(self, within: list[str]) -> None:
         """Read what follows a value in a list or dict."""
+        self.m.work(4)
         in_dict = within[-1] == "{"
         close = "}" if in_dict else "]"
         found = self._peek()
@@ -137,7 +139,7 @@ class _Reader:
         self.m.work(len(digits) >> 5)
         if not _NUMBER.fullmatch(digits) or not _is_finite(digits):
             raise _Fault(f"invalid number: {digits[:_SHOWN_MAX]}")
-        return "float" if set(digits) & set(".eE") else "int"
+        return "float" if _IN_FLOAT.search(digits) else "int"
 
     def _skip(self) -> None:
         match = _SPACES.match(self.text, self.place)
@@ -161,4 +163,4 @@ class _Reader:
 
 def _is_finite(digits: str) -> bool:
     # A long integer is not a float's business, and takes long to become one.
-    return not set(digits) & set(".eE") or isfinite(float(digits))
+    return not _IN_FLOAT.search(digits) or isfinite(float(digits))

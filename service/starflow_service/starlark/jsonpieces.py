@@ -93,7 +93,8 @@ class Pieces:
             at = self._scalars(at, values)
             value, at = self._value(at)
             values.append(value)
-            self._m.work(2)
+            # A container that is empty costs as much as one that is not.
+            self._m.work(8)
             at = self._after_spaces(at)
             if text[at : at + 1] == "]":
                 if self._refuse is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starflow_service.starlark import json_faults, jsontext
 from starflow_service.starlark.arguments import want_str
-from starflow_service.starlark.caps import HEADER, new_text, refuse_text
+from starflow_service.starlark.caps import CHUNK, HEADER, new_text, refuse_text
 from starflow_service.starlark.compare import DICTS, sorted_by
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.text import float_text
@@ -158,6 +158,7 @@ def _indented(m: "Meter", name: str, text: str, prefix: Any, indent: Any) -> str
     step = want_str(name, "indent", indent)
     if len(before) + len(step) > _INDENT_MAX:
         raise EvalError(f"{name}: prefix and indent have more than 64 characters")
+    joined: list[str] = []
     parts: list[str] = []
     length = 0
     for part in _laid_out(m, text, before, step):
@@ -165,8 +166,13 @@ def _indented(m: "Meter", name: str, text: str, prefix: Any, indent: Any) -> str
         if length > m.limits.max_string:
             refuse_text(m)
         parts.append(part)
-    new_text(m, length, *parts)
-    return "".join(parts)
+        if len(parts) == CHUNK:
+            # Many parts take long to be joined and dropped.
+            joined.append("".join(parts))
+            parts.clear()
+    # All parts are of these.
+    new_text(m, length, text, before, step)
+    return "".join([*joined, *parts])
 
 
 def _laid_out(m: "Meter", text: str, prefix: str, indent: str) -> Iterator[str]:
@@ -175,7 +181,7 @@ def _laid_out(m: "Meter", text: str, prefix: str, indent: str) -> Iterator[str]:
     opened = False
     for match in _TOKEN.finditer(text):
         token = match[0]
-        m.work(1 + (len(token) >> 7))
+        m.work(6 + (len(token) >> 7))
         if token in "}]":
             depth -= 1
             if not opened:

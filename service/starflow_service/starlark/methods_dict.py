@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from starflow_service.starlark.caps import ENTRY, new_elements, refuse_elements
+from starflow_service.starlark.caps import CHUNK, ENTRY, new_elements, refuse_elements
 from starflow_service.starlark.compare import DICTS, dict_key, key_value, keys
 from starflow_service.starlark.errors import EvalError
-from starflow_service.starlark.iteration import check_mutable, items_of
+from starflow_service.starlark.iteration import check_mutable, gathered, items_of
 from starflow_service.starlark.values import (
     MISSING,
     Dict,
@@ -56,8 +56,11 @@ def _get(m: "Meter", d: Dict, key: Any, default: Any = None, /) -> Any:
 
 def _items(m: "Meter", d: Dict, /) -> List:
     new_elements(m, len(d), 72)
-    m.work(len(d) >> 3)
-    return List([(key_value(key), value) for key, value in dict.items(d)])
+    if len(d) <= CHUNK:
+        m.work(len(d) >> 3)
+        return List([(key_value(key), value) for key, value in dict.items(d)])
+    pairs = ((key_value(key), value) for key, value in dict.items(d))
+    return gathered(m, pairs, len(d))
 
 
 def _keys(m: "Meter", d: Dict, /) -> List:
@@ -108,7 +111,8 @@ def _note_hole(m: "Meter", d: Dict) -> None:
         d.holes = 1
     if d.holes > max(len(d), _FEW_HOLES):
         m.charge(ENTRY * len(d))
-        entries = list(dict.items(d))
+        # A copy has no holes, and a copy of that is made in one piece.
+        entries = dict(d)
         dict.clear(d)
         dict.update(d, entries)
         d.holes = 0

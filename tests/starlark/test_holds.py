@@ -1,0 +1,44 @@
+"""Native work on much data is cut into pieces, with a chance to end the slice between.
+
+An operation that only pays at its beginning ends one slice, however much it does.
+"""
+
+import pytest
+
+from starflow_service.starlark.limits import Limits
+from starflow_service.starlark.outcomes import SLICED
+from starflow_service.starlark.program import compile_program
+from starflow_service.starlark.thread import Thread
+from tests.starlark.scripted_host import ScriptedHost
+
+SLICE_STEPS = 1_000
+
+
+def slices(*lines: str) -> int:
+    """Return after how many slices a script of these lines ends."""
+    body = "".join(f"    {line}\n" for line in lines)
+    source = f'load("json", "json")\ndef main(ctx, input):\n{body}'
+    limits = Limits(slice_steps=SLICE_STEPS)
+    thread = Thread(compile_program(source), ScriptedHost(), limits)
+    outcome = thread.start(lambda m: None)
+    count = 1
+    while outcome is SLICED:
+        outcome = thread.resume()
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    ("setup", "operation", "least"),
+    [
+        ("x = {i: i for i in range(20000)}", "x.items()", 10),
+        ("x = list(range(20000))", "enumerate(x)", 10),
+        ("x = list(range(20000))", "zip(x, x)", 10),
+        ("x = '[' * 50000 + ']' * 50000", "json.decode(x)", 400),
+        ("x = '[' + '[],' * 20000 + '[]]'", "json.decode(x)", 160),
+        ("x = '[' + '1,' * 20000 + '1]'", "json.indent(x)", 240),
+        ("x = range(500)", "[print() for i in x]", 10),
+    ],
+)
+def test_it_is_done_in_pieces(setup: str, operation: str, least: int) -> None:
+    assert slices(setup, operation) - slices(setup) >= least
