@@ -10,9 +10,10 @@ SIGNAL, WAKE and CANCEL.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, TypeAlias
+
+from starflow_service.engine.frozen import frozen
 
 
 class FailureKind(IntEnum):
@@ -34,7 +35,7 @@ class Retryability(IntEnum):
     PERMANENT = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why a call or a run did not succeed: data, not an exception."""
 
@@ -52,7 +53,7 @@ class Failure:
 Result: TypeAlias = str | Failure
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryPolicy:
     """When a failed attempt is followed by another."""
 
@@ -64,7 +65,7 @@ class RetryPolicy:
     non_retryable_codes: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Start:
     """The run started."""
 
@@ -78,7 +79,7 @@ class Start:
     seed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """The script called a function; the CALL's version names the call."""
 
@@ -96,7 +97,7 @@ class Call:
     retry: RetryPolicy | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Return:
     """A call ended."""
 
@@ -110,7 +111,7 @@ class Return:
     delivery: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Yield:
     """A call waits for a signal."""
 
@@ -125,7 +126,7 @@ class Yield:
     delivery: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resume:
     """A yielded call got its signal, or waited too long for it."""
 
@@ -137,7 +138,7 @@ class Resume:
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sleep:
     """The script sleeps."""
 
@@ -149,7 +150,7 @@ class Sleep:
     explicit_wake: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeNow:
     """The script read the time."""
 
@@ -159,7 +160,7 @@ class TimeNow:
     value_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RandInt:
     """The script drew a number."""
 
@@ -169,7 +170,7 @@ class RandInt:
     value: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finish:
     """The run ended."""
 
@@ -179,7 +180,7 @@ class Finish:
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signal:
     """A signal came before its YIELD and is kept, or came by name."""
 
@@ -195,7 +196,7 @@ class Signal:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wake:
     """A sleep ended while other waits were open, or a WAIT took too long."""
 
@@ -206,7 +207,7 @@ class Wake:
     sleep_version: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wait:
     """The script waits for a signal by name."""
 
@@ -218,7 +219,7 @@ class Wait:
     expire_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cancel:
     """Somebody asked the run to end: nothing that it waited for counts any more."""
 
@@ -228,7 +229,7 @@ class Cancel:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drop:
     """The script gave up some of what it waited for."""
 
@@ -239,7 +240,7 @@ class Drop:
     dropped_versions: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """The script told people how it stands."""
 
@@ -250,7 +251,7 @@ class Status:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Restart:
     """The script began again: START with the same input follows."""
 
@@ -261,7 +262,7 @@ class Restart:
     input: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unknown:
     """An event of a later release: it has its place, and no meaning here."""
 

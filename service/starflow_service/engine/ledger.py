@@ -9,7 +9,6 @@ Nothing here is stored.  `take` hands the new events to the runtime, which store
 if it cannot, the ledger is thrown away with everything it says.
 """
 
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from starflow_service.engine.events import (
@@ -24,6 +23,7 @@ from starflow_service.engine.events import (
     Wake,
     Yield,
 )
+from starflow_service.engine.frozen import frozen
 from starflow_service.engine.history import History, SignalAnswer
 
 
@@ -43,7 +43,7 @@ class Sources(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A signal by name answers a WAIT; it has been recorded."""
 
@@ -51,7 +51,7 @@ class Answer:
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoneWake:
     """A sleep that was the only wait is over: the script's next step will show it."""
 

@@ -5,7 +5,6 @@ The history may be ahead of it, because the world writes while a script computes
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from starflow_service.engine import steps
@@ -27,6 +26,7 @@ from starflow_service.engine.events import (
     Wait,
     Wake,
 )
+from starflow_service.engine.frozen import frozen
 from starflow_service.engine.ledger import Answer, Arrival, LoneWake
 from starflow_service.engine.stamps import format_rfc3339
 from starflow_service.engine.tape import Tape
@@ -43,7 +43,7 @@ from starflow_service.starlark.trace import innermost
 LANGUAGE_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Print:
     """A line that a script printed, and where; see `trace.innermost`."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from starflow_backends.store import Phase
 from starflow_service.engine.events import Call, Event, Yield
+from starflow_service.engine.frozen import frozen
 from starflow_service.engine.history import History
 from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine, Print
@@ -232,7 +233,7 @@ class LiveRun:
         self.is_loaded = self.is_new = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """What a round has just stored."""
 

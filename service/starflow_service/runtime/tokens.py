@@ -12,13 +12,14 @@ server are called the same.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+
+from starflow_service.engine.frozen import frozen
 
 _SEPARATOR = "/"
 _MAC_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Token:
     """A genuine token, taken apart."""
 

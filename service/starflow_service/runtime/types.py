@@ -1,10 +1,11 @@
 """What goes in and out of the runtime: requests, tasks, reports, in plain values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, IntEnum
 
 from starflow_service.engine.events import Failure, Result, RetryPolicy
+from starflow_service.engine.frozen import frozen
 from starflow_service.starlark.bundle import Source
 from starflow_service.starlark.diagnostics import Diagnostic
 
@@ -51,7 +52,7 @@ class Until(Enum):
     FINISHED = "finished"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartRequest:
     """A run to be started.  Exactly one of `script` and `script_hash` is set."""
 
@@ -66,7 +67,7 @@ class StartRequest:
     allow_unregistered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallWait:
     """A call under way."""
 
@@ -83,14 +84,14 @@ class CallWait:
     expire_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SleepWait:
     """A durable sleep."""
 
     wake_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignalWait:
     """A call that yielded, or a script that waits for a name: the rest is empty."""
 
@@ -102,7 +103,7 @@ class SignalWait:
     wait_version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnreadSignal:
     """A signal by name that no script has taken yet."""
 
@@ -111,7 +112,7 @@ class UnreadSignal:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunView:
     """A run as it stands."""
 
@@ -149,7 +150,7 @@ class Disposition(IntEnum):
     DUPLICATE = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FunctionSpec:
     """A registered function."""
 
@@ -163,7 +164,7 @@ class FunctionSpec:
     output_schema: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerInfo:
     """One worker process."""
 
@@ -174,7 +175,7 @@ class WorkerInfo:
     max_concurrency: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PollRequest:
     """A worker asks for tasks."""
 
@@ -189,7 +190,7 @@ class PollRequest:
     max_bytes: int = 3 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """One attempt of one call, leased to one worker."""
 
@@ -208,21 +209,21 @@ class Task:
     last_failure: Failure | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class YieldResult:
     """The function waits for a signal."""
 
     timeout_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseResult:
     """The function was not executed; the attempt does not count."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskReport:
     """How a task ended: payload text, a failure, a yield, or a release."""
 
@@ -238,7 +239,7 @@ class CompletionStatus(IntEnum):
     REJECTED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Completion:
     """The answer to one report; `error` is set when it was rejected."""
 
@@ -247,7 +248,7 @@ class Completion:
     error: Exception | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskBeat:
     """A held task, and its progress as JSON text if there is news."""
 
@@ -255,7 +256,7 @@ class TaskBeat:
     progress: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Abandon:
     """A task that is no longer the worker's."""
 
@@ -263,7 +264,7 @@ class Abandon:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScriptReport:
     """What a look at a script finds, without running it."""
 
