@@ -12,7 +12,7 @@ from starflow.v1 import worker_service_pb2 as pb
 
 T = TypeVar("T")
 
-# An answer that was given longer ago has arrived, on any machine that is not overloaded.
+# An answer that was given longer ago has arrived, unless the machine is overloaded.
 _ON_ITS_WAY_SECONDS = 1.0
 
 # The methods that a worker uses: request and response.

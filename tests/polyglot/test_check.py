@@ -1,0 +1,110 @@
+"""`starflow worker-check` finds what is wrong with a worker, and nothing else."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from starflow.workercheck import ROWS
+from tests.polyglot.bad_worker import BUGS
+from tests.polyglot.checking import verdicts
+from tests.polyglot.toolchains import ROOT
+
+BAD_WORKER = Path(__file__).with_name("bad_worker.py")
+SDK_WORKER = ROOT / "examples/workers/sdk_worker.py"
+CHECKS_AT_A_TIME = 6
+# Rows that pass whatever the bug, unless it is said here that they do not.
+WITNESSES = {"executes": "PASS", "yields": "PASS"}
+
+
+def failing(*rows):
+    return dict.fromkeys(rows, "FAIL")
+
+
+# What `--only` the rows of a bug, and the witnesses, have to come to.
+FINDINGS = {
+    "asks-for-others": failing("own"),
+    "busy-polls": failing("idles"),
+    "clips-large": failing("oversize"),
+    "deaf": failing("abandons"),
+    "dies-on-outage": failing("backoff", "lost-report", "lost-answer", "lost-poll"),
+    "dies-on-restart": failing("restart"),
+    "drops-details": failing("failures"),
+    "exits-at-once": failing("drain"),
+    "exits-with-one": failing("drain"),
+    "fails-unregistered": failing("registers", "permanent"),
+    "floats": failing("executes", "empty", "integers", "floats"),
+    "forgets-polls": failing("lost-poll"),
+    "forgets-reports": failing("lost-report", "lost-answer"),
+    "hangs-on-term": failing("drain"),
+    "lossy-unicode": failing("unicode"),
+    "never-registers": failing("registers"),
+    "never-yields": failing("yields"),
+    "no-heartbeats": failing("heartbeats", "progress", "abandons"),
+    "no-hold": {"held": "n.a."},
+    "no-poll-ids": {"lost-poll": "n.a."},
+    "no-progress": failing("progress"),
+    "one-poll-id": failing("poll-ids"),
+    "one-task": failing("concurrent"),
+    "only-one-poll": failing("sequence"),
+    "reports-twice": failing("once"),
+    "same-id": failing("identity"),
+    "silent-about-rejection": failing("oversize"),
+    "storms": failing("backoff"),
+    "thinks-all-permanent": failing("undecided", "retryable"),
+    "thinks-all-retryable": failing("permanent"),
+    "unset-null": failing("empty"),
+}
+
+
+def expected(bug):
+    # Nothing else can be said of a worker that does not even start.
+    witnesses = {} if bug == "never-registers" else WITNESSES
+    return {**witnesses, **FINDINGS[bug]}
+
+
+def play(bug):
+    only = [part for row in expected(bug) for part in ("--only", row)]
+    command = [sys.executable, str(BAD_WORKER), bug]
+    found = verdicts(command, "--patience", "6", *only)
+    return {name: row["result"] for name, row in found.items()}
+
+
+@pytest.fixture(scope="module")
+def plays():
+    with ThreadPoolExecutor(CHECKS_AT_A_TIME) as pool:
+        yield {bug: pool.submit(play, bug) for bug in FINDINGS}
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("bug", FINDINGS)
+def test_a_bug_fails_its_rows_and_no_others(bug, plays):
+    assert plays[bug].result() == expected(bug)
+
+
+def test_every_bug_is_looked_for():
+    assert set(FINDINGS) == set(BUGS)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, str(BAD_WORKER)],
+        [sys.executable, "-m", "starflow.cli", "worker", str(SDK_WORKER)],
+    ],
+    ids=["plain", "sdk"],
+)
+def test_a_worker_without_bugs_passes(command):
+    found = verdicts(command, "--patience", "30")
+
+    assert [row for row in found.values() if row["result"] != "PASS"] == []
+
+
+def test_every_row_is_written_down():
+    text = (ROOT / "docs/worker-check.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+
+    for row in ROWS:
+        assert f"| `{row.name}` | {row.profile} | {row.asks} | {row.fix} |" in lines

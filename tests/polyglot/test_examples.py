@@ -1,0 +1,73 @@
+"""The workers of examples/workers are short, and survive everything."""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from starflow.workercheck import ROWS
+from tests.polyglot.checking import verdicts
+from tests.polyglot.toolchains import (
+    EXAMPLES,
+    WORKERS,
+    left_out,
+    path_with_grpcurl,
+)
+
+LINES_MAX = 80
+# Checks wait most of the time. Builds do not.
+CHECKS_AT_A_TIME = 3
+
+PRESENT = [example for example in EXAMPLES if not example.missing]
+COMMENT = re.compile(r"\s*(//|#|\*|/\*)")
+IMPORT = re.compile(r"\s*(import|use|mod|package)\b")
+GO_IMPORTS = re.compile(r"^import \(.*?^\)$", re.MULTILINE | re.DOTALL)
+
+
+def name_of(example):
+    return example.name
+
+
+def check(example):
+    command = example.build()
+    path = path_with_grpcurl() if example.name == "shell" else os.environ["PATH"]
+    options = ("--patience", "30", "--profile", example.profile)
+    return verdicts(command, *options, path=path)
+
+
+@pytest.fixture(scope="module")
+def checks():
+    with ThreadPoolExecutor(CHECKS_AT_A_TIME) as pool:
+        yield {example.name: pool.submit(check, example) for example in PRESENT}
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("example", PRESENT, ids=name_of)
+def test_an_example_passes(example, checks):
+    found = checks[example.name].result()
+
+    assert [row for row in found.values() if row["result"] == "FAIL"] == []
+    applied = [name for name, row in found.items() if row["result"] == "PASS"]
+    assert applied == [
+        row.name for row in ROWS if example.profile in (row.profile, "full")
+    ]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+def test_the_protocol_takes_few_lines(example):
+    text = GO_IMPORTS.sub("", (WORKERS / example.name / example.protocol).read_text())
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.strip() and not COMMENT.match(line) and not IMPORT.match(line)
+    ]
+
+    assert 40 < len(lines) <= LINES_MAX
+
+
+def test_no_language_is_left_out_where_all_are_required():
+    if os.environ.get("TOOLCHAINS") == "required":
+        assert left_out() == []
+    else:
+        assert len(left_out()) + len(PRESENT) == len(EXAMPLES)
