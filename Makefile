@@ -30,6 +30,12 @@ test: $(STAMP)  ## run all tests; ARGS='-k words' narrows them
 	@scripts/redis.sh
 	@$(PY) -m pytest $(ARGS)
 
+# Those whose toolchain is not installed are left out, and named at the end.
+# TOOLCHAINS=required makes that an error.
+.PHONY: polyglot
+polyglot: $(STAMP)  ## build and check the workers in Go, Java, Rust, TypeScript, bash
+	@$(PY) -m pytest tests/polyglot $(ARGS)
+
 .PHONY: system
 system: $(STAMP)  ## run only the tests that start and kill real processes
 	@scripts/redis.sh

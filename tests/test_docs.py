@@ -26,6 +26,7 @@ from starflow_service.config import TABLE
 from starflow_service.rpc import status
 from starflow_service.starlark import Bundle, compile_bundle, compile_program
 from starflow_service.starlark.codes import CODES
+from tests.polyglot.toolchains import path_with_grpcurl
 from tests.starlark.evaluate import evaluate
 
 ROOT = Path(__file__).parents[1]
@@ -54,8 +55,8 @@ PLACEHOLDERS = {
 FENCE = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
-# grpcurl comes with no package.  `buf curl` does the same, and so the requests in the
-# documents are checked by it where there is no grpcurl.
+# grpcurl comes with no package, and is built where there is Go.  Elsewhere `buf curl`,
+# which does the same, checks the requests in the documents.
 GRPCURL = """#!/usr/bin/env bash
 shift  # -plaintext
 data='{}'
@@ -264,7 +265,10 @@ def free_port() -> str:
 def stage(tmp_path: Path) -> Iterator[Stage]:
     tools = tmp_path / "tools"
     tools.mkdir()
-    if not shutil.which("grpcurl"):
+    path = os.environ["PATH"]
+    if shutil.which("grpcurl") or shutil.which("go"):
+        path = path_with_grpcurl()
+    else:
         (tools / "grpcurl").write_text(GRPCURL)
         (tools / "grpcurl").chmod(0o755)
     place = tmp_path / "place"
@@ -272,7 +276,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     port = free_port()
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{tools}:{os.environ['PATH']}",
+        "PATH": f"{Path(sys.executable).parent}:{tools}:{path}",
         "STARFLOW_ADDRESS": f"127.0.0.1:{port}",
         "STARFLOW_LISTEN": f"127.0.0.1:{port}",
     }

@@ -93,8 +93,11 @@ def path_with_grpcurl() -> str:
 
 def left_out() -> list[str]:
     """Return what cannot be tested here, and why, a line each."""
-    return [
+    lines = [
         f"the worker in {each.name}: there is no {' and no '.join(each.missing)}"
         for each in EXAMPLES
         if each.missing
     ]
+    if not (shutil.which("grpcurl") or shutil.which("go")):
+        lines.append("grpcurl: there is none, and no go to build it; buf curl stood in")
+    return lines
