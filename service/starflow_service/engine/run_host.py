@@ -95,7 +95,8 @@ class RunHost:
         """Let things happen until a branch can go on; False: nothing happens now."""
         branches, tape = self._branches, self._tape
         while not branches.ready:
-            if self._is_interruptible():
+            # The cheap half of the question comes first.
+            if (self._is_cancelled or not self._open) and self._is_interruptible():
                 self._interrupt()
             elif not tape.advance(branches.main.asked):
                 return False
@@ -493,8 +494,9 @@ class RunHost:
         self._meter.grant(1)
         match arrival:
             case Return() | Resume():
-                self._results[arrival.call_version] = arrival.result
-                self._see_end(arrival.call_version)
+                version = arrival.call_version
+                self._results[version] = arrival.result
+                self._see_end(version)
             case Wake() | LoneWake():
                 self._see_end(arrival.sleep_version)
             case Answer():

@@ -127,9 +127,10 @@ class Tape:
                 return event
             self._answer(event)
         if self._inbox or self.ledger.arrivals:
+            self.is_live = True
             self._inbox += self.ledger.take_arrivals()
             while self._inbox:
-                self._take_live()
+                self.hand_over(self._inbox.pop(0))
         return None
 
     def consume(self, event: Event) -> None:
@@ -178,16 +179,13 @@ class Tape:
                 if not self.ledger.arrivals:
                     return False
                 self._inbox = self.ledger.take_arrivals()
-            self._take_live()
+            self.is_live = True
+            self.hand_over(self._inbox.pop(0))
         elif type(event) not in STEPS:
             self._answer(event)
         elif not self._wake_quietly():
             raise self.mismatch(event, asked)
         return True
-
-    def _take_live(self) -> None:
-        self.is_live = True
-        self.hand_over(self._inbox.pop(0))
 
     def _wake_quietly(self) -> bool:
         """End the sleep whose end the next step proves, if there is one."""

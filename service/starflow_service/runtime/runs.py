@@ -570,9 +570,9 @@ def _index_changes(
     if run.records:
         run.forget_ended_calls()
     run.note_expiries(events)
-    timers = run.due_timers() if run.may_have_timers else {}
-    if not timers and not run.timers:
-        return {}, timers
+    if not run.may_have_timers:
+        return {}, {}
+    timers = run.due_timers()
     return _timer_changes(run.timers, timers), timers
 
 
