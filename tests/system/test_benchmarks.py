@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.engine import PARTS
+from benchmarks.__main__ import PARTS
 from benchmarks.workloads import WORKLOADS
 from tests.support.processes import Process, Stage
 
@@ -13,6 +13,8 @@ pytestmark = pytest.mark.system
 QUICK = ("--seconds", "0.5", "--warm-up", "0.2", "--runs", "5")
 # W3 and W4 wait for what a second of measuring has no time for.
 PLAYED = [workload for workload in WORKLOADS if workload.name in ("w1", "w2", "w5")]
+# Told only where there is a Redis.
+OF_REDIS = {"CPU per step, redis"}
 
 
 @pytest.mark.parametrize("workload", PLAYED, ids=lambda workload: workload.name)
@@ -25,7 +27,7 @@ async def test_a_workload_tells_its_figures(tmp_path, workload):
 
         (report,) = json.loads(played.output)
         names = {figure.name for figure in workload.figures}
-        assert names <= set(report["figures"])
+        assert names - OF_REDIS <= set(report["figures"])
         assert all(each["median"] >= 0 for each in report["figures"].values())
 
 
