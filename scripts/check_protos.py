@@ -55,7 +55,8 @@ def stale_files() -> list[str]:
         gen_protos.generate(Path(fresh))
         made = Path(fresh) / "starflow/v1"
         kept = gen_protos.OUT / "starflow/v1"
-        names = {p.name for place in (made, kept) for p in place.glob("*_pb2*")}
+        places = (Path(fresh), gen_protos.OUT)
+        names = {p.name for place in places for p in gen_protos.generated(place)}
         _, different, missing = filecmp.cmpfiles(made, kept, names, shallow=False)
     return sorted(different + missing)
 

@@ -5,7 +5,7 @@ import gc
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2 as rp
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -74,6 +74,26 @@ async def test_reflection_lists_and_describes_what_is_served(service, release):
     }
     for answer in answers[1:]:
         assert answer.file_descriptor_response.file_descriptor_proto
+
+
+@pytest.mark.parametrize("symbol", ["WorkerService", "WorkerService.Poll", "Task"])
+async def test_reflection_tells_the_comments_of_the_protos(service, symbol):
+    reflect = service.channel.stream_stream(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        rp.ServerReflectionRequest.SerializeToString,
+        rp.ServerReflectionResponse.FromString,
+    )
+    asked = rp.ServerReflectionRequest(file_containing_symbol=f"starflow.v1.{symbol}")
+
+    [answer] = [answer async for answer in reflect([asked])]
+
+    files = [
+        descriptor_pb2.FileDescriptorProto.FromString(file)
+        for file in answer.file_descriptor_response.file_descriptor_proto
+    ]
+    [file] = [f for f in files if f.name == "starflow/v1/worker_service.proto"]
+    comments = [place.leading_comments for place in file.source_code_info.location]
+    assert any("Poll leases up to max_tasks tasks" in comment for comment in comments)
 
 
 async def test_a_client_without_our_protos_can_call(service):

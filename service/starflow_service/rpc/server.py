@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from starflow.v1 import worker_service_pb2, workflow_service_pb2
 from starflow.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
@@ -15,6 +15,7 @@ from starflow.v1.workflow_service_pb2_grpc import (
     add_WorkflowServiceServicer_to_server,
 )
 from starflow_service.rpc.interceptors import EdgeInterceptor
+from starflow_service.rpc.reflection import CommentedReflection
 from starflow_service.rpc.worker_service import WorkerService
 from starflow_service.rpc.workflow_service import (
     KEEPALIVE_S,
@@ -119,9 +120,9 @@ def _add_reflection(server: grpc.aio.Server) -> None:
     # The name of v1 is not announced: no file describes it, and `buf curl` gives up on
     # a service that it cannot look up.  grpcurl tries it all the same.
     names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    servicer = CommentedReflection(names)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
     # The library serves v1alpha only; v1 is the same on the wire.
-    servicer = reflection.aio.ReflectionServicer(names)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         reflection_pb2.ServerReflectionRequest.FromString,
