@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from starflow.cli import _serve, main
+from starflow.cli._exits import FAILED, USAGE
 from starflow.workercheck import ROWS
 from tests.polyglot.bad_worker import BUGS
 from tests.polyglot.checking import verdicts
@@ -71,10 +73,22 @@ def play(bug):
     return {name: row["result"] for name, row in found.items()}
 
 
+# Workers that have to pass: the bad one without a bug, and that of the SDK.
+SOUND = {
+    "plain": [sys.executable, str(BAD_WORKER)],
+    "sdk": [sys.executable, "-m", "starflow.cli", "worker", str(SDK_WORKER)],
+}
+
+
 @pytest.fixture(scope="module")
 def plays():
+    """All at a time, for a check waits most of its time."""
     with ThreadPoolExecutor(CHECKS_AT_A_TIME) as pool:
-        yield {bug: pool.submit(play, bug) for bug in FINDINGS}
+        sound = {
+            name: pool.submit(verdicts, command, "--patience", "30")
+            for name, command in SOUND.items()
+        }
+        yield sound | {bug: pool.submit(play, bug) for bug in FINDINGS}
 
 
 @pytest.mark.system
@@ -88,18 +102,44 @@ def test_every_bug_is_looked_for():
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(
-    "command",
-    [
-        [sys.executable, str(BAD_WORKER)],
-        [sys.executable, "-m", "starflow.cli", "worker", str(SDK_WORKER)],
-    ],
-    ids=["plain", "sdk"],
-)
-def test_a_worker_without_bugs_passes(command):
-    found = verdicts(command, "--patience", "30")
+@pytest.mark.parametrize("name", SOUND)
+def test_a_worker_without_bugs_passes(name, plays):
+    found = plays[name].result()
 
     assert [row for row in found.values() if row["result"] != "PASS"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--", "no-such-program"], "there is no program 'no-such-program'"),
+        (["--only", "speed", "--", "true"], "there is no row 'speed'; there are: reg"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(arguments, message, capsys):
+    try:
+        code = main(["worker-check", *arguments])
+    except SystemExit as exited:
+        code = exited.code
+
+    assert code == USAGE
+    assert message in capsys.readouterr().err
+
+
+def test_without_the_service_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(_serve, "_NEEDED", ("no_such_package",))
+
+    assert main(["worker-check", "--", "true"]) == USAGE
+    assert "pip install 'starflow-grpc[service]'" in capsys.readouterr().err
+
+
+def test_a_program_that_is_no_worker_fails_at_once(capsys):
+    assert main(["worker-check", "--", "true"]) == FAILED
+
+    said = capsys.readouterr().out
+    assert "it could not be started: it ended with exit code 0" in said
+    assert "1 of 1 rows failed" in said
 
 
 def test_every_row_is_written_down():

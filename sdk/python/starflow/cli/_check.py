@@ -18,23 +18,27 @@ def check(options: argparse.Namespace) -> int:
     """Check the command, and print the table as it grows."""
     _refuse_what_cannot_be(options)
     # As an interrupt, so that server and worker do not outlive us.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    show = _show_json if options.json else _show
-    verdicts = asyncio.run(
-        check_worker(
-            options.command,
-            profile=options.profile,
-            only=options.only,
-            patience=options.patience,
-            on_verdict=show,
-        )
-    )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        verdicts = asyncio.run(_verdicts(options))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     failed = [verdict for verdict in verdicts if verdict.result == FAIL]
     if not options.json:
         counted = f"{len(failed)} of {len(verdicts)} rows failed"
         command = shlex.join(options.command)
         print(f"\n{command}: {counted if failed else 'is a worker'}")
     return _exits.FAILED if failed else _exits.OK
+
+
+async def _verdicts(options: argparse.Namespace) -> list[Verdict]:
+    return await check_worker(
+        options.command,
+        profile=options.profile,
+        only=options.only,
+        patience=options.patience,
+        on_verdict=_show_json if options.json else _show,
+    )
 
 
 def _refuse_what_cannot_be(options: argparse.Namespace) -> None:
