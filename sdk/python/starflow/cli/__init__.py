@@ -1,4 +1,4 @@
-"""The command line: `starflow serve | run | get | events | signal | validate | worker`.
+"""The command line: `starflow serve | run | get | events | signal | worker | ...`.
 
 What a command is about goes to standard output: tables for people, or with `--json`
 one document (one per line where there are many). What went wrong goes to standard

@@ -141,10 +141,10 @@ def _seconds_left(context: Any) -> float | None:
 
 
 async def _fail_likewise(context: Any, error: grpc.aio.AioRpcError) -> None:
+    # What the reason is, such as WORKER_NOT_REGISTERED, is in there.
     trailers = tuple(error.trailing_metadata() or ())
-    kept = tuple((k, v) for k, v in trailers if not k.startswith("grpc-status-name"))
     code = error.code()
     if code is grpc.StatusCode.CANCELLED:
         # Not the worker's doing, or nobody would be there to be told.
         code = grpc.StatusCode.UNAVAILABLE
-    await context.abort(code, error.details() or "", kept)
+    await context.abort(code, error.details() or "", trailers)
