@@ -83,6 +83,19 @@ class Machine:
     events are in the ledger.
     """
 
+    __slots__ = (
+        "_host",
+        "_limits",
+        "_prints",
+        "_program",
+        "_started",
+        "_tape",
+        "_thread",
+        "abort",
+        "history",
+        "ledger",
+    )
+
     def __init__(self, program: Program, ledger: Ledger, limits: Limits) -> None:
         self.ledger = ledger
         self.history = ledger.history

@@ -59,6 +59,25 @@ class RunHost:
     It belongs to the meter that it is bound to.
     """
 
+    __slots__ = (
+        "_branches",
+        "_calls",
+        "_has_heard",
+        "_history",
+        "_interruption",
+        "_is_cancelled",
+        "_ledger",
+        "_limits",
+        "_meter",
+        "_open",
+        "_results",
+        "_stream",
+        "_tape",
+        "lines",
+        "old_lines",
+        "prints",
+    )
+
     def __init__(self, tape: Tape, limits: Limits) -> None:
         # How many lines the script has printed.
         self.lines = 0
@@ -159,7 +178,7 @@ class RunHost:
                 )
             version, now = self._ledger.next()
             signal_id = f"{version}-{self._ledger.sources.nonce()}"
-            terms = steps.call_terms(now, options)
+            terms = () if options is None else steps.call_terms(now, options)
             self._tape.record(Call(version, now, function, text, signal_id, *terms))
         else:
             difference = steps.call_difference(recorded, function, text)
@@ -533,15 +552,10 @@ class RunHost:
             self._tape.consume(recorded)
         record_start(self._tape, start.script_hash, input)
         carried, self._history.carried = self._history.carried, []
-        for signal in carried:
+        for old in carried:
+            version, now = self._ledger.next()
             self._tape.record_end(
-                Signal(
-                    *self._ledger.next(),
-                    "",
-                    signal.result,
-                    signal.name,
-                    signal.request_id,
-                )
+                Signal(version, now, "", old.result, old.name, old.request_id)
             )
 
     def end(self, result: Result) -> None:

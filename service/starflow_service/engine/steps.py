@@ -124,11 +124,9 @@ def fault_of(error: EvalError) -> Fault:
 
 
 def call_terms(
-    now_ns: int, options: CallOptions | None
+    now_ns: int, options: CallOptions
 ) -> tuple[int | None, int | None, RetryPolicy | None]:
     """Return when a call expires, how long an attempt may take, and its retries."""
-    if options is None:
-        return None, None, None
     timeout = options.timeout_ns
     expire_ns = None if timeout is None else now_ns + timeout
     return expire_ns, options.attempt_timeout_ns, _policy(options.retry)

@@ -195,13 +195,13 @@ class LiveRun:
 
     def take_prints(self, machine: Machine) -> None:
         """Take the lines that the script has printed."""
-        base = self.history.base
+        lines, base = machine.lines, machine.history.base
         if base != self.lines_base:
             self.lines, self.lines_base = 0, base
-        if machine.lines == self.lines:
+        if lines == self.lines:
             return
         # A replay that ends too early has not printed all of them again.
-        self.lines = max(self.lines, machine.lines)
+        self.lines = max(self.lines, lines)
         self.prints += machine.take_prints()
 
     def settled_phase(self) -> Phase:
