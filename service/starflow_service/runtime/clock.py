@@ -1,6 +1,6 @@
 """The only place of the service that reads time and chance."""
 
-import secrets
+import os
 import time
 from random import SystemRandom
 
@@ -29,4 +29,4 @@ class Clock:
 
     def nonce(self) -> str:
         """Return 64 random bits as text."""
-        return secrets.token_hex(8)
+        return os.urandom(8).hex()

@@ -8,6 +8,7 @@ not at once: what one commit of the store sets free then leaves in one answer.
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from starflow_service.runtime.pending import PendingCall
 
@@ -95,11 +96,13 @@ class Queues:
 
     def _oldest(self, names: Sequence[QueueName]) -> Iterator[PendingCall]:
         """Yield the calls of the queues, oldest first; closed ones are dropped."""
-        while True:
-            heads = [head for name in names if (head := self._head(name)) is not None]
-            if not heads:
-                return
-            yield min(heads, key=lambda call: call.order)
+        while heads := {n: head for n in names if (head := self._head(n)) is not None}:
+            # Nothing is queued meanwhile, so what is empty stays empty.
+            names = list(heads)
+            yield min(heads.values(), key=_order)
+            if len(names) == 1:
+                while (head := self._head(names[0])) is not None:
+                    yield head
 
     def _head(self, name: QueueName) -> PendingCall | None:
         queue = self._queues.get(name)
@@ -136,6 +139,9 @@ class Queues:
             for name in waiter.names:
                 if self._queues.get(name) and name in self._waiters:
                     self._announce(name)
+
+
+_order = attrgetter("order")
 
 
 def _resolve(waiter: Waiter, is_fresh: bool) -> None:
