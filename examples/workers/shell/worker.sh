@@ -59,7 +59,7 @@ execute() {
 }
 
 report() {
-    jq -s --arg id "$id" '{worker_id: $id, results: [{task_token: .[0].task_token} + .[1]]}' \
+    jq -s --arg id "$id" '{worker_id: $id, results: [{task_token: .[0].taskToken} + .[1]]}' \
         <(printf %s "$1") <(execute "$1") | again CompleteTasks > /dev/null
 }
 
