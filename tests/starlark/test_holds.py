@@ -5,8 +5,9 @@ An operation that only pays at its beginning ends one slice, however much it doe
 
 import pytest
 
+from starflow_service.starlark.errors import LimitError
 from starflow_service.starlark.limits import Limits
-from starflow_service.starlark.outcomes import SLICED
+from starflow_service.starlark.outcomes import SLICED, Aborted
 from starflow_service.starlark.program import compile_program
 from starflow_service.starlark.thread import Thread
 from tests.starlark.scripted_host import ScriptedHost
@@ -42,3 +43,37 @@ def slices(*lines: str) -> int:
 )
 def test_it_is_done_in_pieces(setup: str, operation: str, least: int) -> None:
     assert slices(setup, operation) - slices(setup) >= least
+
+
+def test_a_comprehension_does_not_grow_past_the_limit_by_more_than_a_slice() -> None:
+    source = "def main(ctx, input):\n    return [i for i in range(1 << 40)]\n"
+    limits = Limits(slice_steps=SLICE_STEPS, max_elements=5_000)
+    thread = Thread(compile_program(source), ScriptedHost(), limits)
+    outcome = thread.start(lambda m: None)
+    while outcome is SLICED:
+        outcome = thread.resume()
+    assert isinstance(outcome, Aborted)
+    assert isinstance(outcome.abort, LimitError)
+    assert outcome.abort.limit == "max_elements"
+    assert limits.max_steps - thread.meter.remaining < 5_000 + 3 * SLICE_STEPS
+
+
+def frozen(top: str) -> tuple[int, int]:
+    """Return how many slices a script takes, and how many steps it has left."""
+    source = f"{top}def main(ctx, input):\n    return 1\n"
+    limits = Limits(slice_steps=SLICE_STEPS)
+    thread = Thread(compile_program(source), ScriptedHost(), limits)
+    outcome = thread.start(lambda m: None)
+    count = 1
+    while outcome is SLICED:
+        outcome = thread.resume()
+        count += 1
+    return count, thread.meter.remaining + thread.meter.steps
+
+
+def test_what_is_frozen_is_frozen_in_pieces_and_takes_no_steps() -> None:
+    make = "[[i] for i in range(20000)]\n"
+    slices_of_global, left_of_global = frozen(f"x = {make}")
+    slices_of_local, left_of_local = frozen(f"def f():\n    x = {make}\nf()\n")
+    assert slices_of_global - slices_of_local >= 20
+    assert abs(left_of_global - left_of_local) < 10

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starflow_service.starlark import jsontext, ops
+from starflow_service.starlark import jsonpieces, jsontext, ops
 from starflow_service.starlark.errors import LimitError
 from starflow_service.starlark.host import Context, Future
 from starflow_service.starlark.jsontext import JsonError, TooLargeError
@@ -317,8 +317,8 @@ def test_depth_counts_the_brackets_outside_of_strings(text: str) -> None:
             deepest = max(deepest, depth)
     if depth == 0 and not quoted:
         balanced = _is_balanced(text)
-        assert jsontext.depth(text) == deepest or not balanced
-    assert jsontext.depth("[" * 20 + text + "]" * 20) >= min(20, deepest)
+        assert jsonpieces.depth(text) == deepest or not balanced
+    assert jsonpieces.depth("[" * 20 + text + "]" * 20) >= min(20, deepest)
 
 
 def _is_balanced(text: str) -> bool:
@@ -332,7 +332,7 @@ def _is_balanced(text: str) -> bool:
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_depth_is_that_of_the_deepest_place(a: int, b: int) -> None:
     text = "[" + "[" * a + "]" * a + "," + '{"[":' * b + "1" + "}" * b + "]"
-    assert jsontext.depth(text) == 1 + max(a, b)
+    assert jsonpieces.depth(text) == 1 + max(a, b)
 
 
 @given(VALUES, st.randoms(use_true_random=False))
@@ -402,3 +402,9 @@ def test_a_large_value_is_written_in_the_scripts_time() -> None:
     m = Meter(ScriptedHost(), Limits(max_steps=10_000))
     with pytest.raises(LimitError, match="took more than 10000 steps"):
         jsontext.encode(m, List(range(100_000)))
+
+
+def test_of_a_text_that_is_deep_enough_the_rest_is_not_counted() -> None:
+    text = "[" * 300_000 + "]" * 300_000
+    assert 100 < jsonpieces.depth(text, enough=100) < 100_000
+    assert jsonpieces.depth(text) == 300_000

@@ -1,12 +1,16 @@
 """What is left of a script goes bit by bit, and all of it goes."""
 
 import gc
+import textwrap
 import weakref
+from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from starflow_service.starlark.errors import LimitError
 from starflow_service.starlark.limits import Limits
-from starflow_service.starlark.outcomes import SLICED, Aborted, Outcome
+from starflow_service.starlark.outcomes import SLICED, Aborted, Outcome, Returned
 from starflow_service.starlark.program import compile_program
 from starflow_service.starlark.remains import Remains
 from starflow_service.starlark.thread import Thread
@@ -77,3 +81,62 @@ def test_a_long_list_is_not_picked_up_at_once() -> None:
     while remains.give_back(1_000):
         steps += 1
     assert steps >= 40
+
+
+MAKES = """
+def make(n):
+    x = []
+    for i in range(n):
+        x.append([i, {i: (i,)}])
+    return x
+
+def use(n):
+    x = make(n)
+    return len(x)
+
+def spend(n):
+    for i in range(n):
+        pass
+"""
+
+
+def played(body: str, host: ScriptedHost) -> tuple[Thread, Outcome, list[int]]:
+    """Run *body* in many slices, and count the objects after each."""
+    source = f"{MAKES}def main(ctx, input):\n{textwrap.indent(body, '    ')}\n"
+    thread = Thread(compile_program(source), host, Limits(slice_steps=10_000))
+    outcome = thread.start(lambda m: None)
+    counts = []
+    while outcome is SLICED:
+        counts.append(len(gc.get_objects()))
+        outcome = thread.resume()
+    return thread, outcome, counts
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x = make(30000)\nx = None\nmake(20000)\nspend(4000000)\nreturn 1",
+        "use(30000)\nspend(4000000)\nreturn 1",
+    ],
+    ids=["assigned", "left"],
+)
+def test_what_a_running_script_drops_goes_between_its_slices(body: str) -> None:
+    _, outcome, counts = played(body, ScriptedHost())
+    assert isinstance(outcome, Returned)
+    falls = [before - after for before, after in pairwise(counts)]
+    assert max(counts) - counts[-1] > 50_000
+    assert max(falls) < 20_000
+
+
+@pytest.mark.parametrize("end", ["return 1", "f.echo(ctx, x)"])
+def test_what_main_had_is_left_to_the_service(end: str) -> None:
+    host = ScriptedHost(waits=True)
+    thread, _, _ = played(f"x = make(30000)\n{end}", host)
+    before = len(gc.get_objects())
+    thread.kill()
+    assert len(gc.get_objects()) > before - 10_000
+    remains = Remains(thread.meter.remains)
+    host.asked.clear()
+    while remains.give_back(1_000):
+        pass
+    assert len(gc.get_objects()) < before - 50_000

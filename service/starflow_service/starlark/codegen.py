@@ -209,16 +209,17 @@ class Statements(Expressions):
         self._loop(node, iterable, lambda: self.statements(node.body))
 
     def comprehension_loop(
-        self, clause: syntax.ForClause, compile_body: Callable[[], None]
+        self, clause: syntax.ForClause, growing: str, compile_body: Callable[[], None]
     ) -> None:
-        """Emit a loop of a comprehension."""
-        self._loop(clause, self.expr(clause.iterable), compile_body)
+        """Emit a loop of a comprehension, of a list that must not grow too long."""
+        self._loop(clause, self.expr(clause.iterable), compile_body, growing)
 
     def _loop(
         self,
         node: syntax.For | syntax.ForClause,
         iterable: ast.expr,
         compile_body: Callable[[], None],
+        growing: str = "",
     ) -> None:
         place = at(node.pos)
         self.repeats = True
@@ -239,6 +240,9 @@ class Statements(Expressions):
             iterable = py.metered("!begin", [iterable, py.load(LOCKS, place)], place)
         target = py.store(name, at(node.target.start))
         head, statements = self.block(place, body)
+        if growing:
+            look = py.metered("!made", [py.load(growing, place)], place)
+            cast(ast.If, head[-1]).body.append(ast.Expr(look, **place))
         self.loops -= 1
         self.emit(ast.For(target, iterable, [*head, *statements], [], **place))
         if not unlocked:

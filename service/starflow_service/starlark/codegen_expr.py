@@ -50,9 +50,9 @@ class Expressions(Calls):
         raise NotImplementedError
 
     def comprehension_loop(
-        self, clause: syntax.ForClause, compile_body: Callable[[], None]
+        self, clause: syntax.ForClause, growing: str, compile_body: Callable[[], None]
     ) -> None:
-        """Emit a loop of a comprehension."""
+        """Emit a loop of a comprehension, of a list that must not grow too long."""
         raise NotImplementedError
 
     # Names and literals
@@ -190,7 +190,9 @@ class Expressions(Calls):
             self._clauses(node, index + 1, result)
 
         if type(clause) is syntax.ForClause:
-            self.comprehension_loop(clause, rest)
+            # A dict looks for itself whether it grows too large.
+            growing = "" if type(node.body) is syntax.DictEntry else result
+            self.comprehension_loop(clause, growing, rest)
             return
         place = at(clause.pos)
         test = self.expr(cast(syntax.IfClause, clause).test)

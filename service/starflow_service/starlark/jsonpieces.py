@@ -7,7 +7,9 @@ here.  What is refused is refused as the scanner would, and at the same offset.
 """
 
 import re
+import sys
 from collections.abc import Callable
+from itertools import accumulate
 from json import JSONDecodeError, JSONDecoder
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,14 @@ _SCALARS = re.compile(
     r'(?:[ \t\n\r]*(?:"[^"\\\x00-\x1f]*"|[-+0-9.a-zA-Z]+)[ \t\n\r]*,){8,1000}'
 )
 _SPACES = re.compile(r"[ \t\n\r]*")
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_QUOTED = re.compile(rb'"[^"]*"?')
+_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_STEP = {ord("["): 1, ord("]"): -1}
+_BRACKETS_AT_ONCE = 20_000
+# Levels of brackets that are taken off one after the other, innermost first.
+_SHALLOW = 8
 
 
 class Pieces:
@@ -175,3 +185,41 @@ def decoded_bytes(text: str) -> int:
         + _ITEM_BYTES * text.count(",")
         + _ENTRY_BYTES * text.count(":")
     )
+
+
+def depth(text: str, m: "Meter | None" = None, enough: int = sys.maxsize) -> int:
+    """
+    Return how deep the brackets of a JSON text are nested, well-formed or not.
+
+    Of one that is deeper than *enough*, it may say less, but not less than that.
+    """
+    data = text.encode(errors="replace")
+    if b"\\" in data:
+        data = _ESCAPE.sub(b"", data)
+    # A pair of adjacent quotes is an empty string or the border of two: without it the
+    # same brackets are quoted as before.
+    brackets = data.translate(_AS_SQUARE, _NO_BRACKETS).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = _QUOTED.sub(b"", brackets)
+    for level in range(_SHALLOW):
+        if not brackets:
+            return level
+        if m is not None:
+            m.work(len(brackets) >> 7)
+        brackets = brackets.replace(b"[]", b"")
+    return _SHALLOW + _steepest(brackets, m, enough)
+
+
+def _steepest(brackets: bytes, m: "Meter | None", enough: int) -> int:
+    """Return how many more brackets are open than closed at most."""
+    highest = height = 0
+    for start in range(0, len(brackets), _BRACKETS_AT_ONCE):
+        if m is not None:
+            m.work(_BRACKETS_AT_ONCE)
+        steps = map(_STEP.__getitem__, brackets[start : start + _BRACKETS_AT_ONCE])
+        heights = [*accumulate(steps, initial=height)]
+        height = heights[-1]
+        highest = max(highest, *heights)
+        if highest > enough:
+            break
+    return highest

@@ -12,7 +12,6 @@ let pass, and its own messages never leave this module.
 
 import re
 from collections.abc import Callable, Iterable
-from itertools import accumulate
 from json import JSONDecodeError, JSONDecoder
 from json.encoder import encode_basestring as quote
 from math import isfinite
@@ -24,6 +23,7 @@ from starflow_service.starlark.jsonpieces import (
     PIECE,
     Pieces,
     decoded_bytes,
+    depth,
     has_run_of_digits,
 )
 from starflow_service.starlark.limits import DEFAULT_LIMITS, Limits
@@ -297,7 +297,10 @@ def decode(
         _LAST_VALUES if last_counts else _VALUES,
         m,
     )
-    return _to_list(value) if type(value) is list else value
+    made = _to_list(value) if type(value) is list else value
+    if len(text) > _LONG_TEXT:
+        m.held.hold(made)
+    return made
 
 
 def check(text: str, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -337,50 +340,12 @@ def utf8_size(text: str) -> int:
         raise JsonError("text holds a lone surrogate") from None
 
 
-def depth(text: str, m: "Meter | None" = None) -> int:
-    """Return how deep the brackets of a JSON text are nested, well-formed or not."""
-    data = text.encode(errors="replace")
-    if b"\\" in data:
-        data = _ESCAPE.sub(b"", data)
-    # A pair of adjacent quotes is an empty string or the border of two: without it the
-    # same brackets are quoted as before.
-    brackets = data.translate(_AS_SQUARE, _NO_BRACKETS).replace(b'""', b"")
-    if b'"' in brackets:
-        brackets = _QUOTED.sub(b"", brackets)
-    for level in range(_SHALLOW):
-        if not brackets:
-            return level
-        brackets = brackets.replace(b"[]", b"")
-    return _SHALLOW + _steepest(brackets, m)
-
-
-def _steepest(brackets: bytes, m: "Meter | None") -> int:
-    """Return how many more brackets are open than closed at most."""
-    highest = height = 0
-    for start in range(0, len(brackets), _BRACKETS_AT_ONCE):
-        if m is not None:
-            m.work(_BRACKETS_AT_ONCE)
-        steps = map(_STEP.__getitem__, brackets[start : start + _BRACKETS_AT_ONCE])
-        heights = [*accumulate(steps, initial=height)]
-        height = heights[-1]
-        highest = max(highest, *heights)
-    return highest
-
-
 _SPACES = " \t\n\r"
 # A surrogate pair, or any other escape but half a pair.  Outside of strings JSON has no
 # backslash, so the text need not be taken apart first.
 _PAIRED = re.compile(
     r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|[^u]|u(?![dD][89a-fA-F]))", re.DOTALL
 )
-_ESCAPE = re.compile(rb"\\.", re.DOTALL)
-_QUOTED = re.compile(rb'"[^"]*"?')
-_NO_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
-_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
-_STEP = {ord("["): 1, ord("]"): -1}
-_BRACKETS_AT_ONCE = 20_000
-# Levels of brackets that are taken off one after the other, innermost first.
-_SHALLOW = 8
 
 
 def _scan(
@@ -394,7 +359,10 @@ def _scan(
     """Return what *making* makes of *text*, once nothing in it is refused."""
     if utf8_size(text) > bytes_max:
         raise TooLargeError(_too_large(bytes_max))
-    if text.count("[") + text.count("{") > depth_max and depth(text, m) > depth_max:
+    if (
+        text.count("[") + text.count("{") > depth_max
+        and depth(text, m, depth_max) > depth_max
+    ):
         raise JsonError(f"JSON text is nested deeper than {depth_max} levels")
     if _is_long(text, limits) and (bounds := _Bounds(limits, m)).are_near(text):
         value = _run(_reader(making.bounded(bounds), text, m, bounds), text)

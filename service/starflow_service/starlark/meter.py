@@ -24,6 +24,7 @@ from greenlet import greenlet
 from starflow_service.starlark.branches import Branches
 from starflow_service.starlark.errors import Frame, LimitError
 from starflow_service.starlark.outcomes import GAVE_WAY, SLICED, SUSPENDED, Outcome
+from starflow_service.starlark.remains import WORTH, Held
 from starflow_service.starlark.trace import live_stack
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Meter:
     """
 
     __slots__ = (
+        "_held",
         "activations",
         "branches",
         "bytes",
@@ -48,6 +50,7 @@ class Meter:
         "hub",
         "is_out_of_time",
         "limits",
+        "look_below",
         "printed",
         "remaining",
         "remains",
@@ -66,12 +69,27 @@ class Meter:
         self.remaining = limits.max_steps
         self.slice_steps = limits.slice_steps
         self.steps = 0
-        # What the script held when it was broken off; see `Remains`.
+        # What the script had when it ended; see `Remains`.
         self.remains: list[Any] = []
+        # What it may drop while it runs, and the `bytes` at which to look at it again.
+        self._held: Held | None = None
+        self.look_below = self.bytes - WORTH
         self.activations = 1
         self.is_out_of_time = False
         self.branches = Branches(self)
-        self._renew()
+        self.begin_slice()
+
+    @property
+    def held(self) -> Held:
+        """What the script may drop while it runs; made for few of them."""
+        if self._held is None:
+            self._held = Held()
+        return self._held
+
+    def leave_all(self) -> None:
+        """Add what is held to what the script had when it ended."""
+        if self._held is not None:
+            self.remains += self._held.take_all()
 
     def charge(self, n: int) -> None:
         """
@@ -96,6 +114,16 @@ class Meter:
         if self.steps < 0:
             self.tick()
 
+    def linger(self, n: int) -> None:
+        """
+        Let the slice end *n* steps sooner; the activation loses none.
+
+        Raises:
+            LimitError: a budget is spent.
+        """
+        self.remaining += n
+        self.work(n)
+
     def tick(self) -> None:
         """
         End the slice: check the budgets and let the hub do other things.
@@ -112,12 +140,13 @@ class Meter:
             limit = self.limits.max_steps
             raise LimitError("max_steps", f"script took more than {limit} steps")
         if self.hub is not None:
+            self._tidy()
             leave(self.hub, SLICED)
         if self.is_out_of_time:
             seconds = self.limits.max_cpu_time_ns / 1e9
             message = f"script used more than {seconds:g} s of CPU time"
             raise LimitError("max_cpu_time", message)
-        self._renew()
+        self.begin_slice()
 
     def check(self) -> None:
         """
@@ -145,7 +174,7 @@ class Meter:
             raise RuntimeError("no script is running on this meter")
         self.check()
         leave(self.hub, SUSPENDED)
-        self._renew()
+        self.begin_slice()
 
     def give_way(self) -> None:
         """
@@ -161,22 +190,31 @@ class Meter:
         leave(self.hub, GAVE_WAY)
 
     def begin_slice(self) -> None:
-        """Begin a slice, because others have had their turn."""
-        self._renew()
+        """Begin a slice.  An empty budget shows at the next tick."""
+        left = self.remaining + self.steps
+        steps = self.slice_steps
+        if steps > left:
+            steps = left
+        self.steps = steps
+        self.remaining = left - steps
 
     def succeed(self, before: "Meter", steps: int) -> None:
         """Go on in the activation of another meter, after so many steps more."""
         self.slice_steps = before.slice_steps
         self.activations = before.activations
         self.is_out_of_time = before.is_out_of_time
+        if before.remains:
+            self.held.drop(before.remains)
         self.remaining = before.remaining + before.steps - steps
         self.steps = 0
-        self._renew()
+        self.begin_slice()
 
     def grant(self, events: int) -> None:
         """Begin an activation: a full step budget, and memory for *events* events."""
         limits = self.limits
-        self.bytes += events * limits.bytes_per_event
+        more = events * limits.bytes_per_event
+        self.bytes += more
+        self.look_below += more
         self.activations += 1
         # What is left of the slice stays: a replay is thousands of activations without
         # a wait between them, and must be sliced as well.
@@ -189,14 +227,13 @@ class Meter:
         """Return the script's stack right now, outermost first."""
         return live_stack(currentframe())
 
-    def _renew(self) -> None:
-        """Begin a slice.  An empty budget shows at the next tick."""
-        left = self.remaining + self.steps
-        steps = self.slice_steps
-        if steps > left:
-            steps = left
-        self.steps = steps
-        self.remaining = left - steps
+    def _tidy(self) -> None:
+        """Give back some of what the script has dropped."""
+        if self.bytes < self.look_below:
+            self.look_below = self.bytes - WORTH
+            self.held.look(currentframe())
+        if self._held is not None:
+            self._held.give_back()
 
 
 def leave(hub: greenlet, outcome: Outcome) -> None:

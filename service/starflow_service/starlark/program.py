@@ -24,6 +24,7 @@ from starflow_service.starlark.loading import (
 )
 from starflow_service.starlark.parser import parse
 from starflow_service.starlark.pysyntax import Operand
+from starflow_service.starlark.remains import WORTH
 from starflow_service.starlark.resolver import Resolution, resolve
 from starflow_service.starlark.support import OPERATIONS
 from starflow_service.starlark.syntax import Load, Pos
@@ -91,7 +92,10 @@ class CompiledFile:
             variables[f"l!{local}"] = executed[path][f"{exported}!"]
         FunctionType(self.code, variables)()
         for name in self.global_names:
-            freeze(variables.get(name))
+            freeze(variables.get(name), m.linger)
+        if m.limits.max_allocated_bytes - m.bytes > WORTH:
+            # They go when the run ends.
+            m.remains += map(variables.get, self.global_names)
         return variables
 
 

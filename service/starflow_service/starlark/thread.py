@@ -126,6 +126,7 @@ class Thread:
                     return outcome
                 if branch is branches.main or type(outcome) is Aborted:
                     branches.kill_open()
+                    m.leave_all()
                     return outcome
                 branches.end(branch, outcome)
             return SUSPENDED
@@ -136,6 +137,7 @@ class Thread:
         """End it, from the hub.  Ending it again does nothing."""
         self._branches.kill_open()
         self._branches.kill_main()
+        self.meter.leave_all()
 
     def grant(self, events: int) -> None:
         """Begin an activation: a full step budget, and memory for *events* events."""
@@ -181,6 +183,8 @@ def _contained(m: Meter, body: Callable[[], Outcome]) -> Outcome:
             abort.__traceback__ = abort.__context__ = None
             return Aborted(abort)
     except Killed as killed:
+        if _took_much(m):
+            m.held.drop(variables(killed.__traceback__))
         # Nobody asks where it stood, and many may be dropped at once.
         killed.__traceback__ = None
         return Aborted(killed)
@@ -194,8 +198,12 @@ def _contained(m: Meter, body: Callable[[], Outcome]) -> Outcome:
 
 def _keep_variables(m: Meter, error: BaseException) -> None:
     """Keep what the script holds, if it is much, from going at once."""
-    if m.limits.max_allocated_bytes - m.bytes > WORTH:
+    if _took_much(m):
         m.remains += variables(error.__traceback__)
+
+
+def _took_much(m: Meter) -> bool:
+    return m.limits.max_allocated_bytes - m.bytes > WORTH
 
 
 # Main, and what follows it

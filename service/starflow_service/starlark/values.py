@@ -20,6 +20,9 @@ from starflow_service.starlark.host import Context, Future
 if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
 
+# Values frozen between two looks at the budget.
+_CHUNK = 1_000
+
 
 class _Missing:
     """The type of `MISSING`."""
@@ -282,17 +285,26 @@ def type_name(x: Any) -> str:
     return x.type_name
 
 
-def freeze(x: Any) -> None:
+def _at_once(steps: int) -> None:
+    """Let nobody else have a turn."""
+
+
+def freeze(x: Any, linger: Callable[[int], None] = _at_once) -> None:
     """
     Make *x* and everything it reaches unchangeable, for ever.
 
-    It goes through the defaults and captured variables of functions too.  A stack and
-    not recursion, because the script decides how deep its values are.
+    It goes through the defaults and captured variables of functions too, and *linger*
+    is called with the steps that this takes.  A stack and not recursion, because the
+    script decides how deep its values are.
     """
     pending = [x]
     seen: set[int] = set()
+    count = 0
     while pending:
         value = pending.pop()
+        count += 1
+        if count % _CHUNK == 0:
+            linger(4 * _CHUNK)
         kind = type(value)
         if kind is FunctionType or kind is tuple:
             # Neither shows whether it was visited, and functions may be cyclic.
