@@ -1,7 +1,6 @@
 """`starflow worker-check` finds what is wrong with a worker, and nothing else."""
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from tests.polyglot.toolchains import ROOT
 
 BAD_WORKER = Path(__file__).with_name("bad_worker.py")
 SDK_WORKER = ROOT / "examples/workers/sdk_worker.py"
-CHECKS_AT_A_TIME = 6
 # Rows that pass whatever the bug, unless it is said here that they do not.
 WITNESSES = {"executes": "PASS", "yields": "PASS"}
 
@@ -69,7 +67,7 @@ def expected(bug):
 def play(bug):
     only = [part for row in expected(bug) for part in ("--only", row)]
     command = [sys.executable, str(BAD_WORKER), bug]
-    found = verdicts(command, "--patience", "6", *only)
+    found = verdicts(command, "--patience", "8", *only)
     return {name: row["result"] for name, row in found.items()}
 
 
@@ -80,15 +78,13 @@ SOUND = {
 }
 
 
-@pytest.fixture(scope="module")
-def plays():
-    """All at a time, for a check waits most of its time."""
-    with ThreadPoolExecutor(CHECKS_AT_A_TIME) as pool:
-        sound = {
-            name: pool.submit(verdicts, command, "--patience", "30")
-            for name, command in SOUND.items()
-        }
-        yield sound | {bug: pool.submit(play, bug) for bug in FINDINGS}
+@pytest.fixture(scope="session")
+def plays(pool):
+    sound = {
+        name: pool.submit(verdicts, command, "--patience", "30")
+        for name, command in SOUND.items()
+    }
+    return sound | {bug: pool.submit(play, bug) for bug in FINDINGS}
 
 
 @pytest.mark.system

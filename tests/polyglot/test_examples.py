@@ -2,7 +2,6 @@
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,8 +15,6 @@ from tests.polyglot.toolchains import (
 )
 
 LINES_MAX = 80
-# Checks wait most of the time. Builds do not.
-CHECKS_AT_A_TIME = 3
 
 PRESENT = [example for example in EXAMPLES if not example.missing]
 COMMENT = re.compile(r"\s*(//|#|\*|/\*)")
@@ -36,10 +33,9 @@ def check(example):
     return verdicts(command, *options, path=path)
 
 
-@pytest.fixture(scope="module")
-def checks():
-    with ThreadPoolExecutor(CHECKS_AT_A_TIME) as pool:
-        yield {example.name: pool.submit(check, example) for example in PRESENT}
+@pytest.fixture(scope="session")
+def checks(pool):
+    return {example.name: pool.submit(check, example) for example in PRESENT}
 
 
 @pytest.mark.system
