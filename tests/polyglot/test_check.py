@@ -79,7 +79,8 @@ SOUND = {
 
 
 @pytest.fixture(scope="session")
-def plays(pool):
+def plays(pool, checks):
+    # Behind those of the examples, which take longest.
     sound = {
         name: pool.submit(verdicts, command, "--patience", "30")
         for name, command in SOUND.items()

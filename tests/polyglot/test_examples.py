@@ -6,17 +6,10 @@ import re
 import pytest
 
 from starflow.workercheck import ROWS
-from tests.polyglot.checking import verdicts
-from tests.polyglot.toolchains import (
-    EXAMPLES,
-    WORKERS,
-    left_out,
-    path_with_grpcurl,
-)
+from tests.polyglot.toolchains import EXAMPLES, PRESENT, WORKERS, left_out
 
 LINES_MAX = 80
 
-PRESENT = [example for example in EXAMPLES if not example.missing]
 COMMENT = re.compile(r"\s*(//|#|\*|/\*)")
 IMPORT = re.compile(r"\s*(import|use|mod|package)\b")
 GO_IMPORTS = re.compile(r"^import \(.*?^\)$", re.MULTILINE | re.DOTALL)
@@ -24,18 +17,6 @@ GO_IMPORTS = re.compile(r"^import \(.*?^\)$", re.MULTILINE | re.DOTALL)
 
 def name_of(example):
     return example.name
-
-
-def check(example):
-    command = example.build()
-    path = path_with_grpcurl() if example.name == "shell" else os.environ["PATH"]
-    options = ("--patience", "30", "--profile", example.profile)
-    return verdicts(command, *options, path=path)
-
-
-@pytest.fixture(scope="session")
-def checks(pool):
-    return {example.name: pool.submit(check, example) for example in PRESENT}
 
 
 @pytest.mark.system

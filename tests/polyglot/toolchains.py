@@ -65,6 +65,7 @@ EXAMPLES = (
         "basic",
     ),
 )
+PRESENT = [example for example in EXAMPLES if not example.missing]
 
 
 def output(*command: str | Path, **environment: str) -> str:
