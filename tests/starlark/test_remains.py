@@ -12,7 +12,7 @@ from starflow_service.starlark.errors import LimitError
 from starflow_service.starlark.limits import Limits
 from starflow_service.starlark.outcomes import SLICED, Aborted, Outcome, Returned
 from starflow_service.starlark.program import compile_program
-from starflow_service.starlark.remains import Remains
+from starflow_service.starlark.remains import Held, Remains
 from starflow_service.starlark.thread import Thread
 from tests.starlark.scripted_host import ScriptedHost
 
@@ -140,3 +140,10 @@ def test_what_main_had_is_left_to_the_service(end: str) -> None:
     while remains.give_back(1_000):
         pass
     assert len(gc.get_objects()) < before - 50_000
+
+
+def test_where_no_script_runs_there_is_nothing_to_hold() -> None:
+    held = Held()
+    held.look(None)
+    held.give_back()
+    assert held.take_all() == []

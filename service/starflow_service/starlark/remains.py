@@ -94,6 +94,7 @@ class Held:
     def look(self, frame: FrameType | None) -> None:
         """Hold what the variables of a script stand for that runs in *frame*."""
         found: dict[int, Any] = {id(value): value for value in self._values}
+        values: list[Any] = []
         room = _HELD_MAX
         while frame is not None and room > 0:
             if is_script(frame):
@@ -131,7 +132,7 @@ class Held:
 
     def _sort_out(self) -> None:
         counts = _references(self._values)
-        if min(counts) <= _LISTED:
+        if min(counts, default=_LISTED + 1) <= _LISTED:
             both = list(zip(self._values, counts, strict=True))
             self._dropped += [value for value, count in both if count <= _LISTED]
             self._values = [value for value, count in both if count > _LISTED]
