@@ -116,6 +116,8 @@ source.file(
 source.file("top_level_if", "refused", "if True:\n    x = 1\n" + _MAIN)
 source.file("top_level_loop", "refused", "for i in range(1 << 40): pass\n" + _MAIN)
 source.file(
-    "top_level_comprehension", "spent", "x = [0 for i in range(1 << 40)]\n" + _MAIN
+    "top_level_comprehension",
+    "max_elements",
+    "x = [0 for i in range(1 << 40)]\n" + _MAIN,
 )
 source.file("top_level_string", "max_string", 'x = "a" * (1 << 40)\n' + _MAIN)

@@ -136,14 +136,19 @@ def _id(exchange: Exchange) -> str:
 
 
 async def poll_ids(scene: Scene) -> None:
-    """Look through all polls for one that shares its id with an answered one."""
-    answered: set[str] = set()
+    """Look through all polls for those that share their id with an answered one."""
+    # How often each id came again.  Once it may: a worker that is told to end while an
+    # answer is on its way does not know that it was answered, and asks.
+    again: dict[str, int] = {}
     for exchange in scene.record.of("Poll"):
-        if _id(exchange) in answered:
-            raise Miss("a poll has the poll_id of one that was answered")
+        poll_id = _id(exchange)
+        if poll_id in again:
+            again[poll_id] += 1
+            if again[poll_id] > 1:
+                raise Miss("polls have the poll_id of one that was answered")
         is_answered = exchange.response is not None and not exchange.is_unsure
-        if _id(exchange) and is_answered:
-            answered.add(_id(exchange))
+        if poll_id and is_answered:
+            again.setdefault(poll_id, 0)
 
 
 async def death(scene: Scene) -> None:
