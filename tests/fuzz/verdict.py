@@ -145,8 +145,10 @@ def _refusal(source: str, findings: list[Diagnostic]) -> Verdict:
 
 def foreign_word(text: str, source: str) -> str:
     """Return a word of Python in *text* that is not in the program, or nothing."""
+    # A hint may write a number of the program without its underscores.
+    said = source.lower() + source.lower().replace("_", "")
     for found in PYTHON_WORDS.finditer(text):
-        if found[0].lower() not in source.lower():
+        if found[0].lower() not in said:
             return found[0]
     return ""
 
