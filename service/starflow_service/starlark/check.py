@@ -144,7 +144,7 @@ def _merged(
 ) -> list[Diagnostic]:
     """Return all findings, of warnings one for each place at most."""
     # What is said about a place first says most: the rest follows from it.
-    told = {finding.pos for finding in reading.findings}
+    told = {finding.pos for finding in reading.errors}
     findings = reading.findings + [each for each in errors if each.pos not in told]
     told.update(finding.pos for finding in findings)
     for each in warnings:
