@@ -505,3 +505,13 @@ def test_the_same_bundle_compiles_to_the_same_program() -> None:
     )
     assert [f.path for f in first.files] == ["a.star", "main.star"]
     assert [f.code for f in first.files] == [f.code for f in second.files]
+
+
+def test_findings_that_are_left_out_are_counted():
+    wrong = "".join(f"x{n} = y{n}\n" for n in range(60))
+    files = {"main.star": f'load("b.star", "x0")\n{wrong}', "b.star": wrong}
+
+    with pytest.raises(ScriptSyntaxError) as refused:
+        compile_bundle(Bundle(files))
+
+    assert refused.value.diagnostics[-1].code == "MORE"

@@ -4,18 +4,18 @@
 at all of it: beyond a fault of syntax, and at what can only go wrong later.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from starflow_service.starlark.builtins import MODULES, UNIVERSE
+from starflow_service.starlark.builtins import UNIVERSE
 from starflow_service.starlark.bundle import Bundle
 from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
 from starflow_service.starlark.facts import Facts
 from starflow_service.starlark.lints import lint
 from starflow_service.starlark.loading import Sources, in_file
 from starflow_service.starlark.parser import Reading, read
-from starflow_service.starlark.program import Place, main_fault
+from starflow_service.starlark.program import Place, main_fault, module_members
 from starflow_service.starlark.resolver import Files, Resolution, examine
 from starflow_service.starlark.syntax import Call, Expr
 
@@ -121,7 +121,7 @@ def _check_file(
     resolution, errors = examine(
         reading.file,
         UNIVERSE,
-        _members(),
+        module_members(),
         files,
         lost=reading.lost,
         known=checked.known,
@@ -188,7 +188,3 @@ def _request_of(call: Call, request_place: int) -> Expr | None:
         if is_request or argument.name == _REQUEST:
             return argument.value
     return None
-
-
-def _members() -> Mapping[str, tuple[str, ...]]:
-    return {name: tuple(module.members) for name, module in MODULES.items()}

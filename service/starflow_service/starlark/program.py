@@ -15,7 +15,11 @@ from starflow_service.starlark.codegen_scope import (
     TooComplex,
     Unit,
 )
-from starflow_service.starlark.diagnostics import Diagnostic, ScriptSyntaxError
+from starflow_service.starlark.diagnostics import (
+    Diagnostic,
+    ScriptSyntaxError,
+    bounded,
+)
 from starflow_service.starlark.loading import (
     SourceFile,
     Sources,
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
     from starflow_service.starlark.meter import Meter
 
 MAIN: Final = "main!"
-_FINDINGS_MAX: Final = 100
 
 Accesses = Mapping[Pos, tuple[Operand, Operand]]
 
@@ -136,7 +139,7 @@ def compile_program(source: str, *, filename: str = "script.star") -> Program:
         ScriptSyntaxError: it is not a program, or has no `main(ctx, input)`.
     """
     file = SourceFile(filename, source, parse(source, filename))
-    resolution = resolve(file.tree, UNIVERSE, _members())
+    resolution = resolve(file.tree, UNIVERSE, module_members())
     if fault := main_fault(resolution):
         raise ScriptSyntaxError(filename, [fault])
     functions = {name: Place("", pos) for name, pos in resolution.functions.items()}
@@ -162,7 +165,7 @@ def compile_bundle(bundle: Bundle) -> Program:
         errors += in_file(bundle.entry, [fault])
     if errors:
         errors.sort(key=lambda each: (each.file != bundle.entry, each.file, each.pos))
-        raise ScriptSyntaxError(bundle.entry, errors[:_FINDINGS_MAX])
+        raise ScriptSyntaxError(bundle.entry, bounded(errors))
     compiler = _Compiler(sources.files)
     functions: dict[str, Place] = {}
     warnings: list[Diagnostic] = []
@@ -179,7 +182,7 @@ def compile_bundle(bundle: Bundle) -> Program:
 def _resolutions(sources: Sources, errors: list[Diagnostic]) -> dict[str, Resolution]:
     """Resolve the files that can be, and add what is wrong with the others."""
     resolutions: dict[str, Resolution] = {}
-    members = _members()
+    members = module_members()
     for file in sources.files:
         exported = {
             name: resolutions[path].exported() if path in resolutions else None
@@ -194,7 +197,8 @@ def _resolutions(sources: Sources, errors: list[Diagnostic]) -> dict[str, Resolu
     return resolutions
 
 
-def _members() -> Mapping[str, Collection[str]]:
+def module_members() -> Mapping[str, Collection[str]]:
+    """Return what a load can take of each module."""
     return {name: tuple(module.members) for name, module in MODULES.items()}
 
 
