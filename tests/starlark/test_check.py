@@ -14,7 +14,7 @@ from starflow_service.starlark import (
 from starflow_service.starlark.builtins import MODULES
 from starflow_service.starlark.bundle import Bundle
 from starflow_service.starlark.check import check
-from starflow_service.starlark.codes import CODES, severity_of
+from starflow_service.starlark.codes import CODES
 from starflow_service.starlark.diagnostics import Diagnostic, bounded
 from starflow_service.starlark.methods_dict import DICT_METHODS
 from starflow_service.starlark.methods_list import LIST_METHODS
@@ -67,7 +67,7 @@ def test_there_are_mistakes_of_every_code() -> None:
 @pytest.mark.parametrize("path", MISTAKES, ids=lambda path: path.stem)
 def test_findings_have_the_severity_of_their_codes(path: Path) -> None:
     for finding in check(path.read_text("utf-8")).findings:
-        assert finding.severity == severity_of(finding.code)
+        assert finding.severity == CODES[finding.code].severity
 
 
 @pytest.mark.parametrize("path", MISTAKES, ids=lambda path: path.stem)

@@ -221,14 +221,6 @@ class History:
         """Return the versions of all that is open, ascending."""
         return tuple(sorted((*self.calls, *self.sleeps, *self.signal_waits)))
 
-    def is_open(self, version: int) -> bool:
-        """Whether the call, sleep or wait of this version is open."""
-        return (
-            version in self.calls
-            or version in self.sleeps
-            or version in self.signal_waits
-        )
-
     def ends_quietly(self, sleep_version: int) -> bool:
         """Whether a sleep, if it ended now, would end without an event."""
         return self.quiet_sleep == sleep_version and self.waits == 1

@@ -68,8 +68,3 @@ CODES: Final[Mapping[str, Code]] = {
     "NOT_ITERABLE": Code("warning", "a value is looped over that has no elements"),
     "UNKNOWN_ATTRIBUTE": Code("warning", "a value or module has no such attribute"),
 }
-
-
-def severity_of(code: str) -> Severity:
-    """Return whether findings with *code* are errors or warnings."""
-    return CODES[code].severity
