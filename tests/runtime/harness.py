@@ -52,7 +52,7 @@ class Shop:
 
     async def register(self, *names: str, worker: str = "w", **spec: Any) -> None:
         specs = [FunctionSpec(name, **spec) for name in names]
-        await self.runtime.register(NS, WorkerInfo(worker), specs)
+        await self.runtime.workers.register(NS, WorkerInfo(worker), specs)
 
     async def poll(
         self,
@@ -62,7 +62,7 @@ class Shop:
         tasks: int = 1,
         wait_s: float = WAIT_S,
     ) -> list[Task]:
-        return await self.runtime.poll(
+        return await self.runtime.workers.poll(
             PollRequest(NS, worker, poll_id, functions or ("test.echo",), tasks, wait_s)
         )
 
@@ -75,7 +75,7 @@ class Shop:
         self, task: Task | str, outcome: Any, *, worker: str = "w"
     ) -> CompletionStatus:
         token = task if isinstance(task, str) else task.token
-        (completion,) = await self.runtime.complete(
+        (completion,) = await self.runtime.workers.complete(
             NS, worker, [TaskReport(token, outcome)]
         )
         return completion.status

@@ -55,7 +55,7 @@ async def test_a_call_that_takes_too_long_fails():
         assert (returned.attempts, returned.delivery) == (1, "")
         assert returned.result.kind is FailureKind.TIMEOUT
         # Its worker is told, and comes too late.
-        assert await s.runtime.heartbeat(NS, "w", [TaskBeat(task.token, None)])
+        assert await s.runtime.workers.heartbeat(NS, "w", [TaskBeat(task.token, None)])
         assert await s.report(task, "1") is CompletionStatus.IGNORED
         assert await s.kinds() == "START CALL RETURN FINISH"
 

@@ -80,7 +80,7 @@ async def test_a_cancelled_run_undoes_what_it_did():
         assert end.result.kind is FailureKind.CANCELLED
         # Whoever still works at it learns that nobody waits any more.
         beats = [TaskBeat(booking.token, None)]
-        (abandoned,) = await s.runtime.heartbeat(NS, "w", beats)
+        (abandoned,) = await s.runtime.workers.heartbeat(NS, "w", beats)
         assert isinstance(abandoned, Abandon)
         assert await s.report(booking, "1") is CompletionStatus.IGNORED
         kinds = await s.kinds()

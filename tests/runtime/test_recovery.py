@@ -50,7 +50,10 @@ async def test_a_worker_that_still_holds_a_task_keeps_it():
         await s.start()
         task = await s.take()
     async with shop(s.store, recovery_grace_s=0.1) as s:
-        assert await s.runtime.heartbeat(NS, "w", [TaskBeat(task.token, None)]) == []
+        assert (
+            await s.runtime.workers.heartbeat(NS, "w", [TaskBeat(task.token, None)])
+            == []
+        )
         assert await s.poll(worker="b", wait_s=0.3) == []
         assert await s.report(task, "1") is APPLIED
 

@@ -47,16 +47,16 @@ async def test_tasks_of_one_poll_stay_under_a_size():
         for n in range(4):
             await s.start(run_id=f"r{n}", payload="x" * 1000)
         request = PollRequest(NS, "w", "", ("test.echo",), 10, 0, max_bytes=2500)
-        assert len(await s.runtime.poll(request)) == 2
+        assert len(await s.runtime.workers.poll(request)) == 2
 
 
 async def test_a_worker_must_name_functions_or_register_them():
     async with shop() as s:
         request = PollRequest(NS, "new", "", (), 1, 0)
         with pytest.raises(WorkerNotRegisteredError, match="new"):
-            await s.runtime.poll(request)
+            await s.runtime.workers.poll(request)
         await s.register("test.echo", worker="new")
-        assert await s.runtime.poll(request) == []
+        assert await s.runtime.workers.poll(request) == []
 
 
 async def test_a_repeated_poll_gets_the_same_tasks():
@@ -74,7 +74,7 @@ async def test_the_same_report_again_is_applied_again():
         await s.start()
         task = await s.take()
         twice = [TaskReport(task.token, "1"), TaskReport(task.token, "1")]
-        completions = await s.runtime.complete(NS, "w", twice)
+        completions = await s.runtime.workers.complete(NS, "w", twice)
         assert [c.status for c in completions] == [APPLIED, APPLIED]
         assert await s.report(task, "1") is APPLIED
     async with shop(s.store) as s:
@@ -113,7 +113,10 @@ async def test_heartbeats_keep_a_task_and_carry_progress():
         task = await s.take()
         for n in range(10):
             assert (
-                await s.runtime.heartbeat(NS, "w", [TaskBeat(task.token, str(n))]) == []
+                await s.runtime.workers.heartbeat(
+                    NS, "w", [TaskBeat(task.token, str(n))]
+                )
+                == []
             )
             assert await s.poll(worker="b", wait_s=0.05) == []
         assert (await s.take(worker="b")).last_progress == "9"
@@ -124,7 +127,9 @@ async def test_a_worker_learns_that_it_lost_a_task():
         await s.start()
         task = await s.take(worker="a")
         await s.take(worker="b")
-        (abandon,) = await s.runtime.heartbeat(NS, "a", [TaskBeat(task.token, None)])
+        (abandon,) = await s.runtime.workers.heartbeat(
+            NS, "a", [TaskBeat(task.token, None)]
+        )
         assert abandon.token == task.token
 
 
@@ -147,7 +152,7 @@ async def test_a_worker_whose_poll_broke_off_keeps_what_it_renews():
         await asyncio.sleep(0)
         polling.cancel()
         await asyncio.gather(polling, return_exceptions=True)
-        await s.runtime.heartbeat(NS, "w", [TaskBeat(task.token, None)])
+        await s.runtime.workers.heartbeat(NS, "w", [TaskBeat(task.token, None)])
         assert await s.poll(worker="b", wait_s=0.15) == []
 
 
@@ -155,7 +160,9 @@ async def test_a_worker_whose_held_heartbeat_broke_off_loses_its_tasks_soon():
     async with shop(suspect_s=0.05) as s:
         await s.start()
         await s.take(worker="dead")
-        staying = asyncio.create_task(s.runtime.heartbeat(NS, "dead", [], WAIT_S))
+        staying = asyncio.create_task(
+            s.runtime.workers.heartbeat(NS, "dead", [], WAIT_S)
+        )
         await asyncio.sleep(0)
         staying.cancel()
         await asyncio.gather(staying, return_exceptions=True)
@@ -165,7 +172,9 @@ async def test_a_worker_whose_held_heartbeat_broke_off_loses_its_tasks_soon():
 async def test_a_worker_that_is_doubted_takes_nothing_with_a_poll_that_still_waits():
     async with shop() as s:
         polling = asyncio.create_task(s.poll(worker="dead"))
-        staying = asyncio.create_task(s.runtime.heartbeat(NS, "dead", [], WAIT_S))
+        staying = asyncio.create_task(
+            s.runtime.workers.heartbeat(NS, "dead", [], WAIT_S)
+        )
         await asyncio.sleep(0)
         staying.cancel()
         await asyncio.gather(staying, return_exceptions=True)
@@ -177,7 +186,7 @@ async def test_a_worker_that_is_doubted_takes_nothing_with_a_poll_that_still_wai
 async def test_a_held_heartbeat_is_answered_when_the_runtime_drains():
     async with shop() as s:
         await s.register("test.echo")
-        staying = asyncio.create_task(s.runtime.heartbeat(NS, "w", [], WAIT_S))
+        staying = asyncio.create_task(s.runtime.workers.heartbeat(NS, "w", [], WAIT_S))
         await asyncio.sleep(0)
         await s.runtime.drain()
         assert await staying == []
@@ -189,7 +198,7 @@ async def test_a_heartbeat_of_a_lost_task_is_not_held():
         task = await s.take()
         await s.report(task, "1")
         beats = [TaskBeat(task.token, None)]
-        assert len(await s.runtime.heartbeat(NS, "w", beats, WAIT_S)) == 1
+        assert len(await s.runtime.workers.heartbeat(NS, "w", beats, WAIT_S)) == 1
 
 
 async def test_an_attempt_that_takes_too_long_fails_although_it_is_renewed():
@@ -269,7 +278,7 @@ async def test_a_token_of_another_namespace_is_rejected():
     async with shop() as s:
         await s.start()
         task = await s.take()
-        (completion,) = await s.runtime.complete(
+        (completion,) = await s.runtime.workers.complete(
             "other", "w", [TaskReport(task.token, "1")]
         )
         assert completion.status is REJECTED

@@ -49,7 +49,7 @@ class WorkerService(WorkerServiceServicer):
         self, request: pb.RegisterFunctionRequest, context: Context
     ) -> pb.RegisterFunctionResponse:
         """Announce a worker and its functions."""
-        replaced = await self._runtime.register(
+        replaced = await self._runtime.workers.register(
             fields.namespace(request.namespace),
             fields.worker(request.worker),
             fields.specs(request.functions),
@@ -61,7 +61,7 @@ class WorkerService(WorkerServiceServicer):
 
     async def Poll(self, request: pb.PollRequest, context: Context) -> pb.PollResponse:
         """Lease tasks, waiting for the first."""
-        leased = await self._runtime.poll(
+        leased = await self._runtime.workers.poll(
             PollRequest(
                 namespace=fields.namespace(request.namespace),
                 worker_id=fields.worker_id(request.worker_id),
@@ -97,7 +97,9 @@ class WorkerService(WorkerServiceServicer):
                 _reject(completion, refusal)
             else:
                 answers.append(completion)
-        completions = await self._runtime.complete(namespace, worker_id, reports)
+        completions = await self._runtime.workers.complete(
+            namespace, worker_id, reports
+        )
         for answer, judged in zip(answers, completions, strict=True):
             if judged.error is not None:
                 _reject(answer, judged.error)
@@ -116,7 +118,7 @@ class WorkerService(WorkerServiceServicer):
         wait_s = wait_budget_s(
             context, request.wait, longest_s=self._options.max_wait_s
         )
-        abandoned = await self._runtime.heartbeat(
+        abandoned = await self._runtime.workers.heartbeat(
             namespace, worker_id, beats, 0.0 if refusal else wait_s
         )
         if refusal is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 
@@ -24,20 +24,17 @@ from starflow_service.runtime.codec import Codec
 from starflow_service.runtime.errors import (
     DrainingError,
     LogCorruptedError,
-    RateLimitedError,
     RunNotFoundError,
     StoreDownError,
     VersionOutOfRangeError,
-    WorkerNotRegisteredError,
 )
 from starflow_service.runtime.garbage import Garbage
 from starflow_service.runtime.live import LiveRun, Stored
 from starflow_service.runtime.notes import Note
 from starflow_service.runtime.options import Options
-from starflow_service.runtime.pending import Session
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.recovery import Recovery, make_pending
-from starflow_service.runtime.registry import Registry, Sessions
+from starflow_service.runtime.registry import Registry
 from starflow_service.runtime.reports import Reports
 from starflow_service.runtime.runs import Runs
 from starflow_service.runtime.starts import Starts
@@ -46,24 +43,17 @@ from starflow_service.runtime.timers import Timers
 from starflow_service.runtime.tokens import Tokens
 from starflow_service.runtime.types import (
     FINAL_STATES,
-    Abandon,
-    Completion,
     Disposition,
-    FunctionSpec,
-    PollRequest,
     RunState,
     RunView,
     ScriptReport,
     StartRequest,
-    Task,
-    TaskBeat,
-    TaskReport,
     Until,
-    WorkerInfo,
 )
 from starflow_service.runtime.views import view_of
 from starflow_service.runtime.watchdog import Watchdog
 from starflow_service.runtime.watches import Watch, Watches
+from starflow_service.runtime.workers import Workers
 from starflow_service.starlark.bundle import Source
 
 log = structlog.get_logger()
@@ -86,7 +76,6 @@ class Runtime:
         self._codec = codec
         self._clock = clock
         self._watches = Watches()
-        self._sessions = Sessions()
         self._registry = Registry(store, codec)
         self._programs = Programs(
             store, options.limits, programs_max=options.programs_max
@@ -110,11 +99,9 @@ class Runtime:
         )
         self._timers = Timers(store, self._fire)
         self._is_draining = False
-        self._drained = asyncio.Event()
-        # Heartbeats that are held back.
-        self._staying = 0
         self._sweeper: asyncio.Task[None] | None = None
         # Made by `open`, once the secret is known.
+        self.workers: Workers
         self._tokens: Tokens
         self._calls: Calls
         self._reports: Reports
@@ -141,6 +128,9 @@ class Runtime:
             on_exhausted=lambda call: self._reports.give_up(call),
         )
         self._reports = Reports(self._runs, self._calls, self._tokens, self._clock)
+        self.workers = Workers(
+            self.options, self._clock, self._registry, self._calls, self._reports
+        )
         self._recovery = Recovery(
             self.store,
             self._runs,
@@ -161,9 +151,8 @@ class Runtime:
     async def drain(self) -> None:
         """Answer what waits, and take nothing new; what is held may be reported."""
         self._is_draining = True
-        self._drained.set()
         self._watches.close()
-        self._calls.queues.wake_all()
+        self.workers.drain()
 
     async def close(self) -> None:
         """Finish what was begun.  The store stays open."""
@@ -341,101 +330,6 @@ class Runtime:
         """Check a script without running it."""
         return await self._starts.validate(namespace, script)
 
-    # Workers
-
-    async def register(
-        self, namespace: str, worker: WorkerInfo, functions: Sequence[FunctionSpec]
-    ) -> list[str]:
-        """Take a worker and its functions; return the names whose spec changed."""
-        self._refuse_if_draining()
-        session = self._enter(namespace, worker.worker_id)
-        try:
-            changed = await self._registry.register(namespace, functions)
-        except StoreError as error:
-            raise StoreDownError(str(error)) from error
-        session.functions = tuple(spec.name for spec in functions)
-        return changed
-
-    async def poll(self, request: PollRequest) -> list[Task]:
-        """
-        Lease tasks to a worker, waiting for the first.
-
-        Raises:
-            WorkerNotRegisteredError: It names no functions and never registered any.
-            RateLimitedError: Too many polls wait.
-        """
-        self._refuse_if_draining()
-        session = self._sessions.find(request.namespace, request.worker_id)
-        functions = request.functions or (session.functions if session else ())
-        if not functions:
-            raise WorkerNotRegisteredError(request.worker_id)
-        if self._calls.queues.waiting_polls >= self.options.waiting_polls_max:
-            raise RateLimitedError(f"{self.options.waiting_polls_max} polls wait")
-        session = self._enter(request.namespace, request.worker_id)
-        try:
-            return await self._calls.poll(
-                session,
-                functions,
-                poll_id=request.poll_id,
-                tasks_max=min(request.max_tasks or 1, self.options.max_poll_tasks),
-                bytes_max=request.max_bytes,
-                wait_s=min(request.wait_s, self.options.max_wait_s),
-            )
-        except asyncio.CancelledError:
-            self._calls.suspect(session)
-            raise
-
-    async def complete(
-        self, namespace: str, worker_id: str, reports: Sequence[TaskReport]
-    ) -> list[Completion]:
-        """Take reports on tasks; each is judged by itself."""
-        session = self._enter(namespace, worker_id)
-        return await self._reports.complete(session, reports)
-
-    async def heartbeat(
-        self,
-        namespace: str,
-        worker_id: str,
-        beats: Sequence[TaskBeat],
-        wait_s: float = 0.0,
-    ) -> list[Abandon]:
-        """
-        Renew the leases of the tasks that a worker holds; return those it lost.
-
-        If it lost none, the answer waits for *wait_s*: a wait that is cancelled before
-        is taken for the worker's death.
-
-        Raises:
-            WorkerNotRegisteredError: The worker is unknown and holds nothing.
-            RateLimitedError: Too many heartbeats wait.
-        """
-        session = self._sessions.find(namespace, worker_id)
-        if session is None:
-            if not beats:
-                raise WorkerNotRegisteredError(worker_id)
-            session = self._enter(namespace, worker_id)
-        session.heard_of(self._clock.monotonic())
-        lost = self._calls.renew(session, beats)
-        if not lost and wait_s > 0 and not self._is_draining:
-            await self._stay(session, wait_s)
-        return lost
-
-    async def _stay(self, session: Session, wait_s: float) -> None:
-        """Hold a heartbeat; whoever hangs up meanwhile may have died."""
-        if self._staying >= self.options.waiting_polls_max:
-            raise RateLimitedError(f"{self._staying} heartbeats wait")
-        self._staying += 1
-        try:
-            async with asyncio.timeout(min(wait_s, self.options.max_wait_s)):
-                await self._drained.wait()
-        except TimeoutError:
-            pass
-        except asyncio.CancelledError:
-            self._calls.suspect(session)
-            raise
-        finally:
-            self._staying -= 1
-
     @property
     def live_runs(self) -> int:
         """How many runs are in memory."""
@@ -445,11 +339,6 @@ class Runtime:
 
     def _view(self, run: LiveRun) -> RunView:
         return view_of(run, self._calls)
-
-    def _enter(self, namespace: str, worker_id: str) -> Session:
-        session = self._sessions.enter(namespace, worker_id)
-        session.heard_of(self._clock.monotonic())
-        return session
 
     def _refuse_if_draining(self) -> None:
         if self._is_draining:
@@ -522,8 +411,7 @@ class Runtime:
         every_s = min(1.0, self.options.lease_s / 10)
         while True:
             await asyncio.sleep(every_s)
-            self._calls.sweep()
-            self._sessions.forget_silent(self._clock.monotonic())
+            self.workers.sweep()
             await self._runs.evict_idle()
             self._garbage.look(is_idle=self._runs.is_idle)
 

@@ -1,0 +1,164 @@
+"""What workers may ask of the runtime: the whole of it, as `rpc` sees it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from starflow_backends.store import StoreError
+from starflow_service.runtime.calls import Calls
+from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.errors import (
+    DrainingError,
+    RateLimitedError,
+    StoreDownError,
+    WorkerNotRegisteredError,
+)
+from starflow_service.runtime.options import Options
+from starflow_service.runtime.pending import Session
+from starflow_service.runtime.registry import Registry, Sessions
+from starflow_service.runtime.reports import Reports
+from starflow_service.runtime.types import (
+    Abandon,
+    Completion,
+    FunctionSpec,
+    PollRequest,
+    Task,
+    TaskBeat,
+    TaskReport,
+    WorkerInfo,
+)
+
+
+class Workers:
+    """The workers of one server, and what they do with the calls that it owns."""
+
+    def __init__(
+        self,
+        options: Options,
+        clock: Clock,
+        registry: Registry,
+        calls: Calls,
+        reports: Reports,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._registry = registry
+        self._calls = calls
+        self._reports = reports
+        self._sessions = Sessions()
+        self._is_draining = False
+        self._drained = asyncio.Event()
+        # Heartbeats that are held back.
+        self._staying = 0
+
+    def drain(self) -> None:
+        """Answer what waits, and hand out nothing more; reports are still taken."""
+        self._is_draining = True
+        self._drained.set()
+        self._calls.queues.wake_all()
+
+    def sweep(self) -> None:
+        """Take back what silent workers hold, and forget those that hold nothing."""
+        self._calls.sweep()
+        self._sessions.forget_silent(self._clock.monotonic())
+
+    async def register(
+        self, namespace: str, worker: WorkerInfo, functions: Sequence[FunctionSpec]
+    ) -> list[str]:
+        """Take a worker and its functions; return the names whose spec changed."""
+        self._refuse_if_draining()
+        session = self._enter(namespace, worker.worker_id)
+        try:
+            changed = await self._registry.register(namespace, functions)
+        except StoreError as error:
+            raise StoreDownError(str(error)) from error
+        session.functions = tuple(spec.name for spec in functions)
+        return changed
+
+    async def poll(self, request: PollRequest) -> list[Task]:
+        """
+        Lease tasks to a worker, waiting for the first.
+
+        Raises:
+            WorkerNotRegisteredError: It names no functions and never registered any.
+            RateLimitedError: Too many polls wait.
+        """
+        self._refuse_if_draining()
+        session = self._sessions.find(request.namespace, request.worker_id)
+        functions = request.functions or (session.functions if session else ())
+        if not functions:
+            raise WorkerNotRegisteredError(request.worker_id)
+        if self._calls.queues.waiting_polls >= self._options.waiting_polls_max:
+            raise RateLimitedError(f"{self._options.waiting_polls_max} polls wait")
+        session = self._enter(request.namespace, request.worker_id)
+        try:
+            return await self._calls.poll(
+                session,
+                functions,
+                poll_id=request.poll_id,
+                tasks_max=min(request.max_tasks or 1, self._options.max_poll_tasks),
+                bytes_max=request.max_bytes,
+                wait_s=min(request.wait_s, self._options.max_wait_s),
+            )
+        except asyncio.CancelledError:
+            self._calls.suspect(session)
+            raise
+
+    async def complete(
+        self, namespace: str, worker_id: str, reports: Sequence[TaskReport]
+    ) -> list[Completion]:
+        """Take reports on tasks; each is judged by itself."""
+        session = self._enter(namespace, worker_id)
+        return await self._reports.complete(session, reports)
+
+    async def heartbeat(
+        self,
+        namespace: str,
+        worker_id: str,
+        beats: Sequence[TaskBeat],
+        wait_s: float = 0.0,
+    ) -> list[Abandon]:
+        """
+        Renew the leases of the tasks that a worker holds; return those it lost.
+
+        If it lost none, the answer waits for *wait_s*: a wait that is cancelled before
+        is taken for the worker's death.
+
+        Raises:
+            WorkerNotRegisteredError: The worker is unknown and holds nothing.
+            RateLimitedError: Too many heartbeats wait.
+        """
+        session = self._sessions.find(namespace, worker_id)
+        if session is None:
+            if not beats:
+                raise WorkerNotRegisteredError(worker_id)
+            session = self._enter(namespace, worker_id)
+        session.heard_of(self._clock.monotonic())
+        lost = self._calls.renew(session, beats)
+        if not lost and wait_s > 0 and not self._is_draining:
+            await self._stay(session, wait_s)
+        return lost
+
+    async def _stay(self, session: Session, wait_s: float) -> None:
+        """Hold a heartbeat; whoever hangs up meanwhile may have died."""
+        if self._staying >= self._options.waiting_polls_max:
+            raise RateLimitedError(f"{self._staying} heartbeats wait")
+        self._staying += 1
+        try:
+            async with asyncio.timeout(min(wait_s, self._options.max_wait_s)):
+                await self._drained.wait()
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            self._calls.suspect(session)
+            raise
+        finally:
+            self._staying -= 1
+
+    def _enter(self, namespace: str, worker_id: str) -> Session:
+        session = self._sessions.enter(namespace, worker_id)
+        session.heard_of(self._clock.monotonic())
+        return session
+
+    def _refuse_if_draining(self) -> None:
+        if self._is_draining:
+            raise DrainingError
