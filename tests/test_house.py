@@ -116,6 +116,10 @@ ROOMS = {
     "backends": Room(BACKENDS, frozenset({"starflow_backends"})),
     "sdk": Room(SDK, GRPC | {"starflow"}),
 }
+    # Of the service it needs only the server that it starts.
+    "testing": Room(
+        f"{SDK}/testing", frozenset({"starflow", "starflow_service.embedded"})
+    ),
 
 # Narrower than the room, by file.
 ONLY_HERE = {
@@ -123,8 +127,17 @@ ONLY_HERE = {
     "pytest": f"{BACKENDS}/testing.py",
     "redis": f"{BACKENDS}/redis_wire.py",
 }
-# The one module of the service that knows more of a backend than the protocol.
-COMPOSITION_ROOT = f"{SERVICE}/app.py"
+# What the service may know of backends: what they promise, and how to fail them.
+PROTOCOLS = frozenset(
+    {
+        "starflow_backends.store",
+        "starflow_backends.shared",
+        "starflow_backends.failpoints",
+    }
+)
+# The modules of the service that know more of a backend than the protocol: they put a
+# server together, of its own or within another program.
+COMPOSITION_ROOTS = frozenset({f"{SERVICE}/app.py", f"{SERVICE}/embedded.py"})
 
 # Where the other rules hold: everything that people write and read.
 TREES = (SERVICE, BACKENDS, SDK, "scripts", "tests", "examples", "benchmarks")
@@ -142,6 +155,18 @@ def modules(root: Path, directory: str, *, is_flat: bool = False) -> Iterator[Pa
 
 
 def parsed(path: Path) -> ast.Module:
+def modules_of(root: Path, room: Room) -> Iterator[Path]:
+    """The modules of *room*, without those of rooms within it."""
+    for path in modules(root, room.directory, is_flat=room.is_flat):
+        place = path.relative_to(root).as_posix()
+        within = (r.directory for r in ROOMS.values() if r is not room)
+        if not any(
+            place.startswith(f"{inner}/") and inner.startswith(f"{room.directory}/")
+            for inner in within
+        ):
+            yield path
+
+
     return ast.parse(path.read_text(), str(path))
 
 
@@ -183,16 +208,16 @@ def may_import(room: Room, place: str, name: str) -> bool:
 
 def broken_arrows(root: Path) -> Iterator[str]:
     for room in ROOMS.values():
-        for path in modules(root, room.directory, is_flat=room.is_flat):
+        for path in modules_of(root, room):
             place = path.relative_to(root).as_posix()
             for line, name in imported(parsed(path), package_of(path, root)):
                 is_concrete = name.startswith("starflow_backends") and not is_in(
-                    name, frozenset({"starflow_backends.store"})
+                    name, PROTOCOLS
                 )
                 if not may_import(room, place, name) or (
                     is_concrete
                     and place.startswith(SERVICE)
-                    and place != COMPOSITION_ROOT
+                    and place not in COMPOSITION_ROOTS
                 ):
                     yield f"{place}:{line} imports {name}"
 
@@ -313,6 +338,9 @@ def test_a_room_is_where_the_rules_look_for_it(name):
         (f"{BACKENDS}/x.py", "import redis"),
         (f"{SDK}/x.py", "import starflow_service"),
         (f"{SDK}/x.py", "import structlog"),
+        (f"{SDK}/x.py", "from starflow_service.embedded import Embedded"),
+        (f"{SDK}/testing/x.py", "from starflow_service.runtime import runtime"),
+        (f"{SDK}/testing/x.py", "from starflow_backends import MemoryStore"),
         (f"{SDK}/cli/x.py", "import starflow_backends"),
         (f"{SDK}/x.py", "from sdk.python import starflow"),
         (f"{SERVICE}/app.py", "import backends.starflow_backends"),
@@ -340,6 +368,7 @@ def test_a_broken_arrow_is_seen(tmp_path, place, line):
         (f"{BACKENDS}/testing.py", "import pytest"),
         (f"{SDK}/x.py", "import grpc, threading"),
     ],
+        (f"{SDK}/testing/x.py", "from starflow_service.embedded import Embedded"),
 )
 def test_an_allowed_arrow_is_not(tmp_path, place, line):
     write(tmp_path, place, line)

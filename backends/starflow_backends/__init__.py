@@ -5,6 +5,12 @@ import time
 from collections.abc import Callable
 
 from starflow_backends.memory import MemoryStore
+from starflow_backends.shared import (
+    PartitionState,
+    Replica,
+    SharedStore,
+    claim_all,
+)
 from starflow_backends.sqlite import SqliteStore
 from starflow_backends.store import (
     Append,
@@ -17,6 +23,10 @@ from starflow_backends.store import (
     LayoutError,
     LockedError,
     Losable,
+    LostHistoryError,
+    NotOwnerError,
+    PermitAnswer,
+    PermitRequest,
     Phase,
     Store,
     StoredRun,
@@ -37,7 +47,12 @@ __all__ = [
     "LayoutError",
     "LockedError",
     "Losable",
+    "LostHistoryError",
     "MemoryStore",
+    "NotOwnerError",
+    "PartitionState",
+    "PermitAnswer",
+    "PermitRequest",
     "Phase",
     "SqliteStore",
     "Store",

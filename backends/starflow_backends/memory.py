@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import time
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -88,8 +88,15 @@ class MemoryStore:
         return events[start : None if limit is None else start + limit]
 
     async def runs_in(
-        self, phases: Sequence[Phase], *, after: str = "", limit: int = 1000
+        self,
+        phases: Sequence[Phase],
+        *,
+        after: str = "",
+        limit: int = 1000,
+        partitions: Collection[int] | None = None,
     ) -> list[str]:
+        if partitions is not None and 0 not in partitions:
+            return []
         return heapq.nsmallest(
             limit,
             (

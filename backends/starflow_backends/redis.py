@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from starflow_backends import redis_rows as rows
 from starflow_backends import redis_script as script
@@ -18,6 +18,7 @@ from starflow_backends.redis_layout import (
     timer_of,
 )
 from starflow_backends.redis_link import Link
+from starflow_backends.redis_permits import RedisPermits
 from starflow_backends.redis_runs import RunsQuery
 from starflow_backends.redis_wire import read_url
 from starflow_backends.store import (
@@ -26,7 +27,11 @@ from starflow_backends.store import (
     DueTimer,
     DueTimers,
     Durability,
+    PermitAnswer,
+    PermitRequest,
     Phase,
+    QueueLimits,
+    QueueState,
     StoredRun,
     StoreError,
 )
@@ -60,6 +65,7 @@ class RedisStore:
         self._durability = durability
         self._link = Link(read_url(url), durability, tell)
         self._appends = Appends(self._link)
+        self._permits = RedisPermits(self._link)
 
     @property
     def kind(self) -> str:
@@ -107,9 +113,14 @@ class RedisStore:
         return events
 
     async def runs_in(
-        self, phases: Sequence[Phase], *, after: str = "", limit: int = 1000
+        self,
+        phases: Sequence[Phase],
+        *,
+        after: str = "",
+        limit: int = 1000,
+        partitions: Collection[int] | None = None,
     ) -> list[str]:
-        return await RunsQuery(self._link, phases, after, limit).run()
+        return await RunsQuery(self._link, phases, after, limit, partitions).run()
 
     async def timers_due(self, *, limit: int = 1000) -> DueTimers:
         keys = [each.timers for each in self._link.keys.partitions]
@@ -164,6 +175,15 @@ class RedisStore:
                     break
             # Those of no run, or damaged.
             await self._link.ask([b"DEL", keys.timers])
+
+    async def set_queue(self, name: str, limits: QueueLimits | None) -> bool:
+        return await self._permits.set_queue(name, limits)
+
+    async def permits(self, request: PermitRequest) -> PermitAnswer:
+        return await self._permits.permits(request)
+
+    async def queues(self) -> dict[str, QueueState]:
+        return await self._permits.queues()
 
     async def _clear(self, number: int, name: bytes) -> None:
         """Clear the index of a run, unless it is damaged: that must be seen."""

@@ -1,6 +1,6 @@
 """Looks for runs in all partitions, and gives them in one order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from starflow_backends import redis_script as script
@@ -27,14 +27,20 @@ class RunsQuery:
     """One look for at most *limit* runs past *after*, by key."""
 
     def __init__(
-        self, link: Link, phases: Sequence[Phase], after: str, limit: int
+        self,
+        link: Link,
+        phases: Sequence[Phase],
+        after: str,
+        limit: int,
+        partitions: Collection[int] | None,
     ) -> None:
         self._link = link
         self._limit = limit
         self._parts = [
             _Part(keys.runs, int(phase), after)
             for phase in set(phases)
-            for keys in link.keys.partitions
+            for number, keys in enumerate(link.keys.partitions)
+            if partitions is None or number in partitions
         ]
         self._share = limit // max(1, len(self._parts)) + _MORE
 

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -90,8 +90,15 @@ class SqliteStore:
         return await self._read(query, run, from_version)
 
     async def runs_in(
-        self, phases: Sequence[Phase], *, after: str = "", limit: int = 1000
+        self,
+        phases: Sequence[Phase],
+        *,
+        after: str = "",
+        limit: int = 1000,
+        partitions: Collection[int] | None = None,
     ) -> list[str]:
+        if partitions is not None and 0 not in partitions:
+            return []
         query = partial(index.runs_in, phases=phases, after=after, limit=limit)
         return await self._read(query)
 

@@ -25,7 +25,7 @@ The rules that every implementation keeps, and `starflow_backends.testing` check
 7. A stored event that is damaged is reported by `CorruptError`, never returned.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Protocol, runtime_checkable
@@ -119,6 +119,8 @@ class StoreError(Exception):
       x CorruptError       a stored event is damaged
       x LayoutError        written by a newer release, or by another program
       x LockedError        another server has the store
+      x NotOwnerError      another server has the partition of the run
+      x LostHistoryError   the end of a run's log, once acknowledged, is gone
       x UnsafeError        it would lose, or has lost, what it acknowledged
     """
 
@@ -163,6 +165,35 @@ class LayoutError(StoreError):
 
 class LockedError(StoreError):
     """Another server has the store open."""
+
+
+class NotOwnerError(StoreError):
+    """
+    The partition of the run is not, or no longer, this server's; nothing was written.
+
+    Only a store that several servers share raises it.
+    """
+
+    def __init__(self, partition: int, owner: str = "") -> None:
+        has_it = f"{owner} has it" if owner else "this server does not have it"
+        super().__init__(f"partition {partition}: {has_it}")
+        self.partition = partition
+
+
+class LostHistoryError(StoreError):
+    """
+    The store has lost events of the run that it had acknowledged; nothing was written.
+
+    Events can only be appended again after an append without events that makes the run
+    PAUSED: its note has to keep the run from going on by itself.
+    """
+
+    def __init__(self, run: str, acknowledged_version: int) -> None:
+        super().__init__(
+            f"run {run} had {acknowledged_version} events, and the store has lost some"
+        )
+        self.run = run
+        self.acknowledged_version = acknowledged_version
 
 
 class UnsafeError(StoreError):
@@ -211,6 +242,8 @@ class Store(Protocol):
             ConflictError: The run is at another version.
             FullError: There is no space.
             CorruptError: What is stored of the run is damaged.
+            NotOwnerError: The run is another server's.
+            LostHistoryError: The end of its log is gone.
             UnavailableError: The outcome is unknown.
         """
         ...
@@ -221,6 +254,7 @@ class Store(Protocol):
 
         Raises:
             CorruptError: It is damaged.
+            LostHistoryError: The end of its log is gone, and it is not parked for that.
         """
         ...
 
@@ -236,10 +270,18 @@ class Store(Protocol):
         ...
 
     async def runs_in(
-        self, phases: Sequence[Phase], *, after: str = "", limit: int = 1000
+        self,
+        phases: Sequence[Phase],
+        *,
+        after: str = "",
+        limit: int = 1000,
+        partitions: Collection[int] | None = None,
     ) -> list[str]:
         """
         Return the keys of runs in one of *phases*, by key, from past *after* on.
+
+        *partitions* are those to look in; None stands for all that are this server's.
+        Of a store that is not shared all is in partition 0.
 
         A run whose phase is damaged is among them whatever the phases: `load` reports
         the damage, and nobody would ask it otherwise.

@@ -101,3 +101,18 @@ class _Forwarder(logging.Handler):
         logger = structlog.get_logger()
         say = logger.error if record.levelno >= logging.ERROR else logger.warning
         say(record.getMessage(), **fields)
+
+
+def hand_over() -> None:
+    """Log to the standard library's loggers, unless somebody has decided otherwise."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            harmless,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )

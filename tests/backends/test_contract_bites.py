@@ -70,7 +70,7 @@ class Blind(MemoryStore):
 class Unordered(MemoryStore):
     """Returns runs as they come."""
 
-    async def runs_in(self, phases, *, after="", limit=1000):
+    async def runs_in(self, phases, *, after="", limit=1000, partitions=None):
         found = [run for run, found in self._runs.items() if found.phase in phases]
         return [run for run in found if run > after][:limit]
 

@@ -115,6 +115,10 @@ class Server:
         await self._runtime.drain()
         await self._server.stop(grace_s)
 
+    async def kill(self) -> None:
+        """Stop as a process does that is killed: nobody is told, nothing answered."""
+        await self._server.stop(None)
+
 
 def _add_reflection(server: grpc.aio.Server) -> None:
     # The name of v1 is not announced: no file describes it, and `buf curl` gives up on

@@ -259,6 +259,33 @@ class Calls:
 
     def end_settling(self, call: PendingCall, *, is_stored: bool) -> None:
         """The report is stored, or could not be: then the worker sends it again."""
+    def age(self, seconds: float) -> None:
+        """Let attempts be *seconds* older, and no lease: somebody moved the clock."""
+        for call in list(self._leased.values()):
+            if (lease := call.lease) is not None:
+                lease.times_out_at -= seconds
+                if lease.timer is not None:
+                    lease.timer.cancel()
+                    lease.timer = None
+                self._watch_timeout(call, lease)
+
+    def first_timeout_s(self) -> float | None:
+        """Return after how many seconds the first attempt has taken too long."""
+        leases = (call.lease for call in self._leased.values())
+        ends = [lease.times_out_at for lease in leases if lease is not None]
+        return min(ends) - self._clock.monotonic() if ends else None
+
+    def leased_ids(self) -> set[str]:
+        """Return the ids of the tasks that workers hold."""
+        leases = (call.lease for call in self._leased.values())
+        return {lease.task.task_id for lease in leases if lease is not None}
+
+    def end_grace(self, held: Container[str]) -> None:
+        """Offer what an earlier server may have handed out, but for the ids *held*."""
+        for call in [c for calls in self._calls.values() for c in calls.values()]:
+            if call.is_recovered and f"{call.run}/{call.call.version}" not in held:
+                self.requeue(call)
+
         call.is_settling = False
         if not is_stored and not call.is_closed:
             asyncio.get_running_loop().call_later(

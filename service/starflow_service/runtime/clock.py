@@ -30,3 +30,23 @@ class Clock:
     def nonce(self) -> str:
         """Return 64 random bits as text."""
         return os.urandom(8).hex()
+
+
+class MovableClock(Clock):
+    """
+    A clock whose wall time stands still until it is moved.
+
+    Scripts, timers and stores go by the wall time.  Leases go by the monotonic clock,
+    which runs on: moving the time kills no worker.
+    """
+
+    def __init__(self, now_ns: int) -> None:
+        super().__init__()
+        self._now_ns = now_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def move_to(self, now_ns: int) -> None:
+        """Let it be *now_ns*; a clock does not go back."""
+        self._now_ns = max(self._now_ns, now_ns)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 
 import structlog
 
@@ -334,6 +334,25 @@ class Runtime:
     def live_runs(self) -> int:
         """How many runs are in memory."""
         return self._runs.live_count
+
+    # For clocks that are moved, and servers that are killed, by hand
+
+    def time_moved(self, seconds: float) -> None:
+        """Note that the clock was moved on: see what is due, let attempts age."""
+        self._calls.age(seconds)
+        self._timers.look()
+
+    def first_timeout_s(self) -> float | None:
+        """Return after how many seconds the first attempt has taken too long."""
+        return self._calls.first_timeout_s()
+
+    def leased_tasks(self) -> set[str]:
+        """Return the ids of the tasks that workers hold."""
+        return self._calls.leased_ids()
+
+    def end_grace(self, held: Container[str]) -> None:
+        """Wait no longer for workers of an earlier server, but for the tasks *held*."""
+        self._calls.end_grace(held)
 
     # What the parts tell each other
 

@@ -53,6 +53,11 @@ class Timers:
             self._nudge.set()
 
     async def _run(self) -> None:
+    def look(self) -> None:
+        """Look now: the store's clock was moved."""
+        self._planned_ns = 0
+        self._nudge.set()
+
         while True:
             try:
                 delay_s = await self._look()
