@@ -82,6 +82,7 @@ ROOMS = {
                 "starflow_service.engine",
                 "starflow_service.starlark",
                 "starflow_backends.store",
+                "starflow_backends.failpoints",
                 "jsonschema",
                 "referencing",
                 "structlog",
@@ -115,11 +116,11 @@ ROOMS = {
     ),
     "backends": Room(BACKENDS, frozenset({"starflow_backends"})),
     "sdk": Room(SDK, GRPC | {"starflow"}),
-}
     # Of the service it needs only the server that it starts.
     "testing": Room(
         f"{SDK}/testing", frozenset({"starflow", "starflow_service.embedded"})
     ),
+}
 
 # Narrower than the room, by file.
 ONLY_HERE = {
@@ -154,7 +155,6 @@ def modules(root: Path, directory: str, *, is_flat: bool = False) -> Iterator[Pa
             yield path
 
 
-def parsed(path: Path) -> ast.Module:
 def modules_of(root: Path, room: Room) -> Iterator[Path]:
     """The modules of *room*, without those of rooms within it."""
     for path in modules(root, room.directory, is_flat=room.is_flat):
@@ -167,6 +167,7 @@ def modules_of(root: Path, room: Room) -> Iterator[Path]:
             yield path
 
 
+def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
@@ -337,10 +338,10 @@ def test_a_room_is_where_the_rules_look_for_it(name):
         (f"{BACKENDS}/x.py", "import pytest"),
         (f"{BACKENDS}/x.py", "import redis"),
         (f"{SDK}/x.py", "import starflow_service"),
-        (f"{SDK}/x.py", "import structlog"),
         (f"{SDK}/x.py", "from starflow_service.embedded import Embedded"),
         (f"{SDK}/testing/x.py", "from starflow_service.runtime import runtime"),
         (f"{SDK}/testing/x.py", "from starflow_backends import MemoryStore"),
+        (f"{SDK}/x.py", "import structlog"),
         (f"{SDK}/cli/x.py", "import starflow_backends"),
         (f"{SDK}/x.py", "from sdk.python import starflow"),
         (f"{SERVICE}/app.py", "import backends.starflow_backends"),
@@ -367,8 +368,8 @@ def test_a_broken_arrow_is_seen(tmp_path, place, line):
         (f"{SERVICE}/app.py", "from starflow_backends.sqlite import SqliteStore"),
         (f"{BACKENDS}/testing.py", "import pytest"),
         (f"{SDK}/x.py", "import grpc, threading"),
-    ],
         (f"{SDK}/testing/x.py", "from starflow_service.embedded import Embedded"),
+    ],
 )
 def test_an_allowed_arrow_is_not(tmp_path, place, line):
     write(tmp_path, place, line)
