@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+from starflow_backends import failpoints
 from starflow_backends import redis_rows as rows
 from starflow_backends import redis_script as script
 from starflow_backends.redis_link import Link
@@ -37,6 +38,8 @@ class Appends:
         command = rows.append_command(
             append, run, link.keys, number, link.epochs[number]
         )
+        if failpoints.armed:
+            failpoints.reach("redis_before_append")
         taken = partial(self._taken, append, number, outcome)
         answered = partial(self._answered, pipe, command, taken)
         pipe.send(command).add_done_callback(answered)
@@ -69,6 +72,8 @@ class Appends:
             failure = self._link.failure(failure, append.run)
         elif failure is None:
             failure = self._failure(append, number, answer.result())
+        if failpoints.armed:
+            failpoints.reach("redis_after_append")
         if outcome.done():
             # Whoever waited has given up.
             return

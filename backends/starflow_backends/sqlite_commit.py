@@ -4,6 +4,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from starflow_backends import failpoints
 from starflow_backends.sqlite_errors import is_of_all, store_error
 from starflow_backends.sqlite_group import Group, Head, load_heads
 from starflow_backends.sqlite_schema import transaction
@@ -56,6 +57,10 @@ class Committer:
             group = Group(self._heads_of(appends), self._next_rid, self._scripts)
             answers = [self._carry_out(request, group) for request in requests]
             group.write(self._connection)
+            if failpoints.armed:
+                failpoints.reach("sqlite_before_commit")
+        if failpoints.armed:
+            failpoints.reach("sqlite_after_commit")
         self._remember(group)
         return answers
 

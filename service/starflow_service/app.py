@@ -22,6 +22,7 @@ from starflow_backends import (
     Store,
     StoreError,
     UnsafeError,
+    failpoints,
     open_store,
     shown_url,
 )
@@ -74,6 +75,9 @@ def main(
         return _complain(error, _EXIT_USAGE)
     logs.set_up(config.log_level, config.log_format or _default_format())
     sys.setswitchinterval(_SWITCH_S)
+    if config.failpoint:
+        failpoints.arm(config.failpoint)
+        log.warning("app.failpoints", armed=config.failpoint)
     try:
         store = open_store(
             config.store,
@@ -116,6 +120,8 @@ async def serve(config: Config, store: Store) -> None:
             await server.start()
             _announce(config, port)
             loss = await _loss_before(stopping, store)
+            if failpoints.armed:
+                failpoints.reach("shutdown_drain")
             log.info("app.stopping", grace_s=config.stop_grace_s)
             await server.stop(config.stop_grace_s)
         finally:

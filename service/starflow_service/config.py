@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starflow_backends import failpoints
 from starflow_service import __version__
 from starflow_service.logs import LEVELS
 from starflow_service.runtime.options import Options
@@ -48,6 +49,8 @@ class Config:
     # console or json; empty: console on a terminal, else json.
     log_format: str
     stop_grace_s: float
+    # What `starflow_backends.failpoints.arm` takes; empty: nothing.
+    failpoint: str
     options: Options
 
 
@@ -102,6 +105,14 @@ def _switch(value: str) -> bool:
     if value.lower() not in ("1", "true", "yes", "0", "false", "no"):
         raise ValueError("true or false")
     return value.lower() in ("1", "true", "yes")
+
+
+def _failpoint(value: str) -> str:
+    try:
+        failpoints.check(value)
+    except ValueError as error:
+        raise ValueError(f"a failpoint ({error})") from None
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +274,13 @@ TABLE: Final = (
     _limit("max-open-calls", "max_open_calls", "the most open calls of a run", 10**5),
     _limit("max-branches", "max_branches", "the most open branches of a run", 10**5),
     _limit_time("max-sleep", "max_sleep_ns", "the longest sleep"),
+    Setting(
+        "failpoint",
+        _failpoint,
+        "",
+        "for tests: POINT:kill|error|sleep(MS)[:NTH] and more after commas",
+    ),
+    Setting("allow-failpoints", _switch, "false", "for tests: take --failpoint"),
 )
 _BY_FLAG: Final = {setting.flag: setting for setting in TABLE}
 _BY_VARIABLE: Final = {setting.variable: setting for setting in TABLE}
@@ -285,6 +303,11 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
     }
     host, port = _address(values["listen"], anywhere=values["insecure-listen-anywhere"])
     options = _options(values)
+    if values["failpoint"] and not values["allow-failpoints"]:
+        raise ConfigError(
+            "--failpoint makes this server fail on purpose: leave it out, or add"
+            " --allow-failpoints if this is a test"
+        )
     if options.heartbeat_s >= options.lease_s:
         raise ConfigError(
             "--heartbeat must be shorter than --lease: a third of it, say"
@@ -298,6 +321,7 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         log_level=values["log-level"],
         log_format=values["log-format"],
         stop_grace_s=values["stop-grace"],
+        failpoint=values["failpoint"],
         options=options,
     )
 

@@ -17,10 +17,11 @@ may take, only how long its worker may be silent.
 import asyncio
 from collections.abc import Callable, Container, Sequence
 
+from starflow_backends import failpoints
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.pending import Lease, PendingCall, Session
-from starflow_service.runtime.queues import Queues
+from starflow_service.runtime.queues import PollWaiter, QueueName, Queues
 from starflow_service.runtime.tokens import Token, Tokens
 from starflow_service.runtime.types import NS, Abandon, FunctionSpec, Task, TaskBeat
 
@@ -66,6 +67,8 @@ class Calls:
         """Take a call whose CALL is stored and offer it to workers."""
         self._enter(call)
         self.queues.put(call)
+        if failpoints.armed:
+            failpoints.reach("after_enqueue")
 
     def add_recovered(self, call: PendingCall) -> None:
         """
@@ -132,11 +135,21 @@ class Calls:
             if taken:
                 return self._hand_out(session, taken, poll_id)
             left = ends_at - self._clock.monotonic()
-            if left <= 0 or not await self.queues.wait(names, left):
+            if left <= 0 or not await self._wait(session, names, left):
                 return []
             if session.is_silent:
                 # Whoever waits behind it is woken for what it leaves.
                 return []
+
+    async def _wait(
+        self, session: Session, names: Sequence[QueueName], timeout_s: float
+    ) -> bool:
+        waiter = PollWaiter(names)
+        session.polls_waiting.add(waiter)
+        try:
+            return await self.queues.wait(waiter, timeout_s)
+        finally:
+            session.polls_waiting.discard(waiter)
 
     def _repeated(self, session: Session, poll_id: str) -> list[Task]:
         tokens = session.polls.get(poll_id, ()) if poll_id else ()
@@ -146,7 +159,11 @@ class Calls:
     def _hand_out(
         self, session: Session, taken: list[PendingCall], poll_id: str
     ) -> list[Task]:
+        if failpoints.armed:
+            failpoints.reach("before_lease")
         tasks = [self._lease(session, call) for call in taken]
+        if failpoints.armed:
+            failpoints.reach("after_lease")
         if poll_id:
             session.polls[poll_id] = [task.token for task in tasks]
             while len(session.polls) > _POLLS_KEPT:
@@ -252,13 +269,6 @@ class Calls:
             loop = asyncio.get_running_loop()
             lease.timer = loop.call_later(delay, self._on_timeout, call)
 
-    def begin_settling(self, call: PendingCall) -> None:
-        """A report on *call* is on its way into the store."""
-        call.is_settling = True
-        self._end_lease(call)
-
-    def end_settling(self, call: PendingCall, *, is_stored: bool) -> None:
-        """The report is stored, or could not be: then the worker sends it again."""
     def age(self, seconds: float) -> None:
         """Let attempts be *seconds* older, and no lease: somebody moved the clock."""
         for call in list(self._leased.values()):
@@ -286,6 +296,13 @@ class Calls:
             if call.is_recovered and f"{call.run}/{call.call.version}" not in held:
                 self.requeue(call)
 
+    def begin_settling(self, call: PendingCall) -> None:
+        """A report on *call* is on its way into the store."""
+        call.is_settling = True
+        self._end_lease(call)
+
+    def end_settling(self, call: PendingCall, *, is_stored: bool) -> None:
+        """The report is stored, or could not be: then the worker sends it again."""
         call.is_settling = False
         if not is_stored and not call.is_closed:
             asyncio.get_running_loop().call_later(

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from starflow_backends import failpoints
 from starflow_backends.store import Phase, Store, StoreError
 from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
@@ -62,6 +63,8 @@ class Recovery:
         count, after = 0, ""
         phases = (Phase.RUNNABLE, Phase.CALLING, Phase.PAUSED)
         while keys := await self._store.runs_in(phases, after=after, limit=_PAGE):
+            if failpoints.armed:
+                failpoints.reach("during_recovery")
             recoveries = (self._recover(key, self._bring_back_at_start) for key in keys)
             await asyncio.gather(*recoveries)
             count += len(keys)

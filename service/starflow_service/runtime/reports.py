@@ -9,6 +9,7 @@ because RETURN and YIELD name the delivery that they came from.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from starflow_backends import failpoints
 from starflow_backends.store import CorruptError, StoreError
 from starflow_service.engine.errors import LogCorruptError
 from starflow_service.engine.events import (
@@ -63,6 +64,8 @@ class Reports:
         Raises:
             StoreDownError: One of them could not be stored; send all of them again.
         """
+        if failpoints.armed:
+            failpoints.reach("complete_received")
         # All are begun before the first is awaited: they are stored as one group.
         begun = [self._begin(session, report) for report in reports]
         return [

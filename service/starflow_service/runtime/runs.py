@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from starflow_backends import failpoints
 from starflow_backends.store import (
     Append,
     ConflictError,
@@ -25,7 +26,6 @@ from starflow_backends.store import (
     Store,
     StoredRun,
     StoreError,
-    UnavailableError,
 )
 from starflow_service.engine.errors import LogCorruptError, SignalRefusal
 from starflow_service.engine.events import Event
@@ -33,6 +33,7 @@ from starflow_service.engine.history import History
 from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine, Turn
 from starflow_service.runtime import pauses
+from starflow_service.runtime.appends import append_surely
 from starflow_service.runtime.attempts import decode_record, encode_record
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.codec import Codec
@@ -63,10 +64,8 @@ log = structlog.get_logger()
 # After so many slices in a row, what the script has done so far is stored, so that
 # whoever waits for an answer gets it.
 _SLICES_BEFORE_STORE = 50
-_APPEND_TRIES = 4
 # How often an input is applied again after a conflict.
 _TRIES = 3
-_APPEND_BACKOFF_S = 0.05
 
 
 class Runs:
@@ -358,6 +357,8 @@ class Runs:
         # Without a note, whatever a script that stood still has printed was logged.
         is_known = run.lines or run.phase is Phase.RUNNABLE
         machine.load(events, printed=run.lines if is_known else None)
+        if failpoints.armed:
+            failpoints.reach("during_replay")
         complete, run.ledger, run.machine = run.ledger, ledger, machine
         await self._turn(run)
         if run.machine is None and run.history.version < run.version:
@@ -497,25 +498,13 @@ class Runs:
             run.encoded_note(),
             {script[0]: script[1]} if script and is_new_script else {},
         )
-        await self._append_surely(append)
+        await append_surely(self._store, append, events)
         if script is not None:
             self._programs.mark_stored(script[0])
             run.script = None
         run.version += len(events)
         run.phase = phase
         run.changed_records.clear()
-
-    async def _append_surely(self, append: Append) -> None:
-        """Append; repeat it while its outcome is unknown."""
-        for tries in range(1, _APPEND_TRIES + 1):
-            try:
-                await self._store.append(append)
-            except UnavailableError:
-                if tries == _APPEND_TRIES:
-                    raise
-                await asyncio.sleep(_APPEND_BACKOFF_S * 4**tries)
-            else:
-                return
 
 
 def _apply(run: LiveRun, one: Input) -> None:

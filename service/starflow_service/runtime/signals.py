@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from starflow_backends import failpoints
 from starflow_service.engine.errors import (
     AnsweredError,
     NotWaitingError,
@@ -42,6 +43,8 @@ def delivery(signal_id: str, result: Result, *, only_if_waiting: bool) -> Delive
     """
 
     def apply(run: LiveRun) -> tuple[Disposition, int]:
+        if failpoints.armed:
+            failpoints.reach("signal_received")
         history = run.history
         if history.finish is not None and signal_id not in history.answered:
             raise RunFinishedError(run.run_id)
@@ -70,6 +73,8 @@ def delivery_by_name(
     """
 
     def apply(run: LiveRun) -> tuple[Disposition, int]:
+        if failpoints.armed:
+            failpoints.reach("signal_received")
         history = run.history
         if history.finish is not None and not history.knows_request(name, request_id):
             raise RunFinishedError(run.run_id)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from starflow_backends import failpoints
 from starflow_backends.store import DueTimer, Store, StoreError
 
 _BATCH = 1000
@@ -52,12 +53,12 @@ class Timers:
             self._planned_ns = due_ns
             self._nudge.set()
 
-    async def _run(self) -> None:
     def look(self) -> None:
         """Look now: the store's clock was moved."""
         self._planned_ns = 0
         self._nudge.set()
 
+    async def _run(self) -> None:
         while True:
             try:
                 delay_s = await self._look()
@@ -95,6 +96,8 @@ class Timers:
         return max(0.0, (look_ns - answer.now_ns) / 1e9)
 
     async def _fire_one(self, key: tuple[str, str], timer: DueTimer) -> None:
+        if failpoints.armed:
+            failpoints.reach("timer_due")
         try:
             await self._fire(timer)
         except Exception as error:
