@@ -8,13 +8,24 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from starflow_backends.permits import DictPermits
+from starflow_backends.postings import Postings
 from starflow_backends.store import (
     Append,
     ConflictError,
+    DeletedError,
     DueTimer,
     DueTimers,
     Durability,
+    Entry,
+    Found,
+    Page,
+    PermitAnswer,
+    PermitRequest,
     Phase,
+    Query,
+    QueueLimits,
+    QueueState,
     StoredRun,
     StoreError,
 )
@@ -28,6 +39,7 @@ class _Run:
     timers: dict[str, int] = field(default_factory=dict)
     attempts: dict[int, bytes] = field(default_factory=dict)
     note: bytes = b""
+    entry: Entry | None = None
 
 
 class MemoryStore:
@@ -39,6 +51,10 @@ class MemoryStore:
         # All timers as (due, run, name), sorted: the due ones are in front.
         self._timers: list[tuple[int, str, str]] = []
         self._records: dict[str, dict[str, bytes]] = {}
+        self._postings = Postings()
+        # Until when the keys of deleted runs are refused.
+        self._tombstones: dict[str, int] = {}
+        self._permits = DictPermits()
 
     @property
     def kind(self) -> str:
@@ -78,6 +94,7 @@ class MemoryStore:
             timers=dict(found.timers),
             attempts=dict(found.attempts),
             note=found.note,
+            entry=found.entry,
         )
 
     async def read(
@@ -106,6 +123,34 @@ class MemoryStore:
             ),
         )
 
+    async def find(self, query: Query) -> Page:
+        places, last = self._postings.find(query)
+        found = []
+        for time_ns, key in places:
+            run = self._runs[key]
+            summary = run.entry.summary if run.entry else b""
+            found.append(Found(key, time_ns, len(run.events), summary))
+        return Page(found, last)
+
+    async def delete(
+        self, run: str, *, expected_version: int, tombstone_ns: int
+    ) -> bool:
+        found = self._runs.get(run)
+        if found is None:
+            return False
+        if len(found.events) != expected_version:
+            raise ConflictError(run, expected_version, len(found.events))
+        for name in list(found.timers):
+            self._set_timer(run, found, name, None)
+        self._postings.change(run, found.entry, None)
+        del self._runs[run]
+        now_ns = self._clock()
+        self._tombstones = {
+            k: end for k, end in self._tombstones.items() if end > now_ns
+        }
+        self._tombstones[run] = now_ns + tombstone_ns
+        return True
+
     async def timers_due(self, *, limit: int = 1000) -> DueTimers:
         now_ns = self._clock()
         timers = self._timers
@@ -130,11 +175,35 @@ class MemoryStore:
 
     async def clear_index(self) -> None:
         self._timers.clear()
+        self._postings.clear()
         for run in self._runs.values():
             run.phase = Phase.RUNNABLE
             run.timers.clear()
             run.attempts.clear()
             run.note = b""
+            run.entry = None
+
+    async def set_queue(self, name: str, limits: QueueLimits | None) -> bool:
+        return self._permits.set_queue(name, limits, self._clock() // 1000)
+
+    async def permits(self, request: PermitRequest) -> PermitAnswer:
+        return self._permits.permits(request, self._clock() // 1000)
+
+    async def queues(self) -> dict[str, QueueState]:
+        return self._permits.queues(self._clock() // 1000)
+
+    def cut(self, run: str, version: int) -> None:
+        """
+        Forget what was appended to *run* after *version*, and its index.
+
+        It is then as if the writer had died after that event: a server that starts
+        derives the index anew.
+        """
+        found = self._runs[run]
+        for name in list(found.timers):
+            self._set_timer(run, found, name, None)
+        self._postings.change(run, found.entry, None)
+        self._runs[run] = _Run(events=found.events[:version])
 
     def _append(self, append: Append) -> None:
         run = self._runs.get(append.run) or _Run()
@@ -142,11 +211,16 @@ class MemoryStore:
             return
         if len(run.events) != append.expected_version:
             raise ConflictError(append.run, append.expected_version, len(run.events))
+        if append.run not in self._runs:
+            self._refuse_deleted(append.run)
         self._runs[append.run] = run
         run.append_id = append.append_id
         run.events += append.events
         run.phase = append.phase
         run.note = append.note
+        if append.entry is not None:
+            self._postings.change(append.run, run.entry, append.entry)
+            run.entry = append.entry
         for name, due_ns in append.timers.items():
             self._set_timer(append.run, run, name, due_ns)
         for version, value in append.attempts.items():
@@ -157,6 +231,10 @@ class MemoryStore:
         scripts = self._records.setdefault("script", {})
         for key, text in append.scripts.items():
             scripts.setdefault(key, text)
+
+    def _refuse_deleted(self, run: str) -> None:
+        if self._tombstones.get(run, 0) > self._clock():
+            raise DeletedError(run)
 
     def _set_timer(self, key: str, run: _Run, name: str, due_ns: int | None) -> None:
         before = run.timers.pop(name, None)

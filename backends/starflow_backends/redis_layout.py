@@ -8,6 +8,9 @@ key                        type   what it holds
 ========================== ====== ======================================================
 ``{sf:P}:store``           hash   layout, number of partitions, id: written once
 ``{sf:P}:record:SPACE``    hash   the records of a space; scripts are in ``script``
+``{sf:P}:queues``          set    the names of the queues: NAMESPACE/QUEUE
+``{sf:P:q:NAME}:queue``    hash   max, tokens_per, period_us, burst, crc; tokens, at_us
+``{sf:P:q:NAME}:permits``  zset   holders of permits, by when they end, in microseconds
 ``{sf:P:N}:partition``     hash   epoch, owner, lease_ms, until_ms; appends, runs
 ``{sf:P:N}:runs``          zset   ``PHASE:RUN`` of every run, all with score 0
 ``{sf:P:N}:timers``        zset   ``DUE CRC RUN\\0NAME`` of every timer, with score 0
@@ -70,6 +73,7 @@ class Keys:
         self.prefix = prefix
         self.partitions = [self._partition(n) for n in range(partitions)]
         self.store = store_key(prefix)
+        self.queues = f"{{sf:{prefix}}}:queues".encode()
 
     def of_run(self, run: bytes) -> PartitionKeys:
         """Return the keys of the partition that *run* belongs to."""
@@ -82,6 +86,11 @@ class Keys:
     def records(self, space: str) -> bytes:
         """Return the key of the records of *space*."""
         return f"{{sf:{self.prefix}}}:record:{space}".encode()
+
+    def of_queue(self, name: str) -> list[bytes]:
+        """Return the key of a queue, and that of its permits."""
+        tag = f"{{sf:{self.prefix}:q:{name}}}"
+        return [f"{tag}:queue".encode(), f"{tag}:permits".encode()]
 
     def _partition(self, number: int) -> PartitionKeys:
         tag = f"{{sf:{self.prefix}:{number}}}"

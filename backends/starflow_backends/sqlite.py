@@ -10,7 +10,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
+from starflow_backends import sqlite_find as find
 from starflow_backends import sqlite_index as index
+from starflow_backends import sqlite_permits as permits
 from starflow_backends.lock import FileLock
 from starflow_backends.sqlite_commit import Committer
 from starflow_backends.sqlite_errors import translated
@@ -20,7 +22,13 @@ from starflow_backends.store import (
     Append,
     DueTimers,
     Durability,
+    Page,
+    PermitAnswer,
+    PermitRequest,
     Phase,
+    Query,
+    QueueLimits,
+    QueueState,
     StoredRun,
     UnavailableError,
 )
@@ -102,6 +110,20 @@ class SqliteStore:
         query = partial(index.runs_in, phases=phases, after=after, limit=limit)
         return await self._read(query)
 
+    async def find(self, query: Query) -> Page:
+        return await self._read(partial(find.find, query=query))
+
+    async def delete(
+        self, run: str, *, expected_version: int, tombstone_ns: int
+    ) -> bool:
+        def operation(connection: sqlite3.Connection) -> bool:
+            now_ns = self._clock()
+            find.forget_tombstones(connection, now_ns)
+            until_ns = now_ns + tombstone_ns
+            return find.delete(connection, run, expected_version, until_ns)
+
+        return await self._open_writer.operate_alone(operation)
+
     async def timers_due(self, *, limit: int = 1000) -> DueTimers:
         query = partial(index.timers_due, now_ns=self._clock(), limit=limit)
         return await self._read(query)
@@ -121,7 +143,26 @@ class SqliteStore:
         return await self._read(partial(index.scan_records, space=space))
 
     async def clear_index(self) -> None:
-        await self._open_writer.operate(index.clear_index)
+        await self._open_writer.operate_alone(index.clear_index)
+
+    async def set_queue(self, name: str, limits: QueueLimits | None) -> bool:
+        return await self._open_writer.operate(
+            lambda connection: permits.set_queue(
+                connection, name, limits, self._clock() // 1000
+            )
+        )
+
+    async def permits(self, request: PermitRequest) -> PermitAnswer:
+        # By the clock when the writer comes to it, not when it was asked.
+        return await self._open_writer.operate(
+            lambda connection: permits.permits(
+                connection, request, self._clock() // 1000
+            )
+        )
+
+    async def queues(self) -> dict[str, QueueState]:
+        now_us = self._clock() // 1000
+        return await self._read(partial(permits.queues, now_us=now_us))
 
     async def _finish(self) -> None:
         writer, self._writer = self._writer, None
@@ -170,7 +211,7 @@ class SqliteStore:
 
     def _open_all(self) -> Committer:
         self._lock.acquire()
-        self._committer = Committer(open_writer(self._path))
+        self._committer = Committer(open_writer(self._path), self._clock)
         for _ in range(_READERS):
             self._readers.put(open_reader(self._path))
         return self._committer

@@ -9,7 +9,7 @@ the run's head tells how many there must be.  A run whose own name is lost is ju
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 from starflow_backends.store import CorruptError
@@ -40,9 +40,30 @@ def attempt_place(run: str, version: object) -> str:
     return f"attempt\0{run}\0{version}"
 
 
+def entry_place(run: str, terms: object) -> str:
+    """Return what the checksum of an entry covers, beside its summary."""
+    return f"entry\0{run}\0{terms}"
+
+
+def terms_text(terms: Mapping[int, int]) -> str:
+    """Return the terms of an entry as they are stored."""
+    return " ".join(f"{term}:{time_ns}" for term, time_ns in terms.items())
+
+
+def terms_of(text: str) -> dict[int, int]:
+    """Return the terms that `terms_text` made *text* of."""
+    pairs = (pair.partition(":") for pair in text.split())
+    return {int(term): int(time_ns) for term, _, time_ns in pairs}
+
+
 def record_place(space: str, key: object) -> str:
     """Return the place of a record."""
     return f"record\0{space}\0{key}"
+
+
+def queue_place(name: str, *values: object) -> str:
+    """Return what the checksum of a queue covers."""
+    return "\0".join(("queue", name, *map(repr, values)))
 
 
 def is_intact(crc: object, place: str, value: object = b"") -> bool:

@@ -14,12 +14,13 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from starflow_backends import sqlite_permits
 from starflow_backends.store import LayoutError, UnavailableError
 
 # "SFLW": how `file` and SQLite itself tell our files from those of other programs.
 APPLICATION_ID = 0x53464C57
 # One more with each change of the schema that an older release could not read.
-LAYOUT = 1
+LAYOUT = 2
 
 _BUSY_SECONDS = 5.0
 # Prepared statements kept by a connection: there is one for each number of rows.
@@ -62,6 +63,20 @@ _SCHEMA = (
         crc INTEGER NOT NULL,
         value BLOB NOT NULL,
         PRIMARY KEY (rid, version)) WITHOUT ROWID""",
+    # What runs are found by; `found` has a row for each of its terms.
+    """CREATE TABLE entry (
+        rid INTEGER PRIMARY KEY,
+        terms TEXT NOT NULL,
+        crc INTEGER NOT NULL,
+        summary BLOB NOT NULL)""",
+    """CREATE TABLE found (
+        term INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        PRIMARY KEY (term, time, key)) WITHOUT ROWID""",
+    # The keys of deleted runs, and until when they are refused.
+    "CREATE TABLE tombstone (key TEXT PRIMARY KEY, until INTEGER NOT NULL)",
+    "CREATE INDEX tombstone_by_end ON tombstone (until)",
     """CREATE TABLE record (
         id INTEGER PRIMARY KEY,
         space TEXT NOT NULL,
@@ -69,6 +84,7 @@ _SCHEMA = (
         crc INTEGER NOT NULL,
         value BLOB NOT NULL,
         UNIQUE (space, key))""",
+    *sqlite_permits.SCHEMA,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {LAYOUT}",
 )

@@ -3,12 +3,14 @@
 A store keeps, for each run:
 
 * the **log**: events, opaque bytes, versions 1, 2, 3 ... without a gap;
-* the **index**: a phase, named timers, attempt records, a note.  It tells a server that
-  starts which runs need it and when.  It is derived: whoever has the log can make it
-  again (`Store.clear_index` throws it away, and a server that starts then rebuilds it).
+* the **index**: a phase, named timers, attempt records, a note, an entry in lists.  It
+  tells a server that starts which runs need it and when, and people which there are.
+  It is derived: whoever has the log can make it again (`Store.clear_index` throws it
+  away, and a server that starts then rebuilds it).
 
 Beside the runs it keeps **records**: small named values in named spaces (scripts,
-registered functions, the server's own secret).
+registered functions, the server's own secret); and **queues**: limits with the permits
+that were given under them, see `starflow_backends.permits`.
 
 The rules that every implementation keeps, and `starflow_backends.testing` checks:
 
@@ -28,7 +30,7 @@ The rules that every implementation keeps, and `starflow_backends.testing` check
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 
 class Durability(Enum):
@@ -54,6 +56,61 @@ class Phase(IntEnum):
     FINISHED = 4
 
 
+# When a run's term is from, and the run: the order of `Store.find`.
+Place: TypeAlias = tuple[int, str]
+TIME_MAX_NS = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a run is found by among all others, and what lists show of it."""
+
+    # Term to time.  A term is a number from 0 to 2**63 - 1 that stands for something
+    # that runs have in common; the time, in nanoseconds since the epoch, is the run's
+    # place among those that have it.
+    terms: Mapping[int, int]
+    # What is shown; opaque.
+    summary: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which runs are looked for; see `Store.find`."""
+
+    # A run is found if it has one at least of the terms of each group; its times of
+    # them must be the same.
+    groups: Sequence[Sequence[int]]
+    # The time is at least this, and before that.
+    since_ns: int = 0
+    before_ns: int = TIME_MAX_NS
+    # How the run's key begins.
+    prefix: str = ""
+    # `Page.last` of the page before.
+    after: Place | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run that was found."""
+
+    run: str
+    time_ns: int
+    version: int
+    # Empty if what is stored of the run is damaged: `Store.load` tells more.
+    summary: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found, and how far the store has looked."""
+
+    # The newest first; of the same time, the last by key.
+    found: Sequence[Found]
+    # Where to go on; None: there are no more.
+    last: Place | None
+
+
 @dataclass(frozen=True, slots=True)
 class Append:
     """One atomic change of one run; without events it changes the index only."""
@@ -74,6 +131,8 @@ class Append:
     note: bytes = b""
     # Scripts by hash, kept if they are not there yet.
     scripts: Mapping[str, bytes] = field(default_factory=dict)
+    # What the run is found by from now on; None: as before.
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +144,8 @@ class StoredRun:
     timers: Mapping[str, int]
     attempts: Mapping[int, bytes]
     note: bytes
+    # None: the run cannot be found.
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +169,81 @@ class DueTimers:
     next_due_ns: int | None
 
 
+# The longest that a permit lasts without being put off, in milliseconds.
+PERMIT_LASTS_MAX_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRate:
+    """A bucket that *tokens* come into in each *period_us*, up to *burst*."""
+
+    tokens: int
+    period_us: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """What bounds a queue; None sets no bound."""
+
+    # The most permits at a time.
+    max_in_flight: int | None = None
+    # How many permits in a time.
+    rate: QueueRate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """A queue at one moment."""
+
+    limits: QueueLimits
+    # The permits that have not ended.
+    in_flight: int
+    # In the bucket, with fractions; 0 without a rate.
+    tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class PermitRequest:
+    """
+    One atomic change of the permits of one queue, carried out in the order below.
+
+    A holder is a text of the caller's, at most 512 characters.  The same request again
+    changes nothing but the ends of the permits, so that it can be repeated.
+    """
+
+    # The queue's key: namespace, slash, name.
+    queue: str
+    # How long `kept` and `wanted` last from now, at most `PERMIT_LASTS_MAX_MS`.
+    lasts_ms: int
+    # Those who have no permit any more.
+    ended: Sequence[str] = ()
+    # The same, and their token comes back: nothing was done with their permit.
+    unused: Sequence[str] = ()
+    # Those whose permit is put off.  One that has ended is there again, whatever the
+    # limits say: somebody goes on with the task.
+    kept: Sequence[str] = ()
+    # Those who want one; they get it in this order until a limit is reached.
+    wanted: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PermitAnswer:
+    """What became of a `PermitRequest`."""
+
+    # How many of `wanted` have a permit, from the first on.
+    granted: int
+    # The queue afterwards; None: it was never set, has no limits, and keeps no permits.
+    state: QueueState | None
+
+
 class StoreError(Exception):
     """
     The base of every error that a store raises on purpose.
 
     * StoreError
       x ConflictError      somebody else appended first
+      x DeletedError       the run was deleted, and must not begin anew yet
       x UnavailableError   no answer: the outcome is unknown
       x FullError          no space; nothing was written
       x CorruptError       a stored event is damaged
@@ -135,6 +265,14 @@ class ConflictError(StoreError):
         self.run = run
         self.expected_version = expected_version
         self.actual_version = actual_version
+
+
+class DeletedError(StoreError):
+    """A run of this key was deleted, and its key is refused for a while."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"run {run} was deleted, and its key is not free yet")
+        self.run = run
 
 
 class UnavailableError(StoreError):
@@ -240,6 +378,7 @@ class Store(Protocol):
 
         Raises:
             ConflictError: The run is at another version.
+            DeletedError: It would begin a run whose key is refused.
             FullError: There is no space.
             CorruptError: What is stored of the run is damaged.
             NotOwnerError: The run is another server's.
@@ -288,6 +427,32 @@ class Store(Protocol):
         """
         ...
 
+    async def find(self, query: Query) -> Page:
+        """
+        Return runs by their entries, at most `Query.limit`, the newest first.
+
+        The store goes through the smallest of the sets that the query names, and looks
+        at a bounded number of runs: a page may be short, or empty, with more to come.
+        A run whose entry changes between two pages may be found in both or in none.
+        """
+        ...
+
+    async def delete(
+        self, run: str, *, expected_version: int, tombstone_ns: int
+    ) -> bool:
+        """
+        Remove a run, its log and its index; return whether there was one.
+
+        For *tombstone_ns* nanoseconds, by the store's clock, an append that would begin
+        a run of this key is a `DeletedError`.  Atomic and durable, as an append is.
+
+        Raises:
+            ConflictError: The run is at another version.
+            CorruptError: What is stored of it is damaged.
+            UnavailableError: The outcome is unknown; it may be done again.
+        """
+        ...
+
     async def timers_due(self, *, limit: int = 1000) -> DueTimers:
         """
         Return the timers that are due by the store's clock, at most *limit*.
@@ -321,7 +486,34 @@ class Store(Protocol):
         ...
 
     async def clear_index(self) -> None:
-        """Forget timers, attempts and notes, and make every run RUNNABLE."""
+        """Forget timers, attempts, notes and entries; make every run RUNNABLE."""
+        ...
+
+    async def set_queue(self, name: str, limits: QueueLimits | None) -> bool:
+        """
+        Set the limits of a queue, or forget it with its permits if there are none.
+
+        Return whether it was there.  A new bucket is full; under another rate it keeps
+        its tokens, as far as they fit.
+        """
+        ...
+
+    async def permits(self, request: PermitRequest) -> PermitAnswer:
+        """
+        Carry out *request* by the store's clock; it is durable when this returns.
+
+        Raises:
+            CorruptError: The queue is damaged.  To set it again is the way out.
+        """
+        ...
+
+    async def queues(self) -> dict[str, QueueState]:
+        """
+        Return all queues that are set.
+
+        Raises:
+            CorruptError: One of them is damaged.
+        """
         ...
 
 

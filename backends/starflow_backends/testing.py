@@ -31,6 +31,7 @@ from starflow_backends.store import (
     Store,
     StoredRun,
 )
+from starflow_backends.testing_permits import DurablePermitContract, PermitContract
 
 _SECOND = 1_000_000_000
 _HOUR = 3_600 * _SECOND
@@ -80,7 +81,7 @@ async def assert_run(store: Store, run: str, events: list[bytes], **index: Any) 
 
 
 @pytest.mark.asyncio
-class StoreContract:
+class StoreContract(PermitContract):
     """The rules of `starflow_backends.store`, each with a test."""
 
     def new_store(self, place: Path) -> Store:
@@ -553,7 +554,7 @@ class StoreContract:
         assert store.durability in Durability
 
 
-class DurableStoreContract(StoreContract):
+class DurableStoreContract(StoreContract, DurablePermitContract):
     """What a store promises besides when it keeps what it acknowledged."""
 
     async def test_everything_is_there_after_a_restart(self, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from starflow_backends import MemoryStore, Phase
+from starflow_backends import MemoryStore, Phase, QueueLimits
 from starflow_backends.testing import StoreContract
 
 
@@ -134,9 +134,46 @@ class Padding(MemoryStore):
         )
 
 
+class Generous(MemoryStore):
+    """Gives permits beyond the limit."""
+
+    async def permits(self, request):
+        kept = (*request.kept, *request.wanted)
+        answer = await super().permits(replace(request, kept=kept))
+        return replace(answer, granted=len(request.wanted))
+
+
+class Thrifty(MemoryStore):
+    """Gives no token back."""
+
+    async def permits(self, request):
+        ended = (*request.ended, *request.unused)
+        return await super().permits(replace(request, ended=ended, unused=()))
+
+
+class Greedy(MemoryStore):
+    """Takes back what is beyond the limit."""
+
+    async def permits(self, request):
+        return await super().permits(
+            replace(request, kept=(), wanted=(*request.kept, *request.wanted))
+        )
+
+
+class Refilling(MemoryStore):
+    """Fills the bucket whenever limits are set."""
+
+    async def set_queue(self, name, limits):
+        before = (await self.queues()).get(name)
+        if before and limits:
+            await super().set_queue(name, QueueLimits())
+        return await super().set_queue(name, limits)
+
+
 FAULTY = [
     Forgetful, Careless, OnlyBackward, Torn, Hasty, Blind, Unordered, Stale,
     Overwriting, Thorough, Unfinished, Grouping, Padding,
+    Generous, Thrifty, Greedy, Refilling,
 ]  # fmt: skip
 
 
