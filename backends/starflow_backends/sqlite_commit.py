@@ -2,10 +2,13 @@
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 from starflow_backends import failpoints
 from starflow_backends.sqlite_errors import is_of_all, store_error
+from starflow_backends.sqlite_find import deleted, last_tombstone_ns
 from starflow_backends.sqlite_group import Group, Head, load_heads
 from starflow_backends.sqlite_schema import transaction
 from starflow_backends.store import Append, CorruptError, StoreError
@@ -17,7 +20,16 @@ _SCRIPTS_MAX = 4_096
 
 # Does its work inside a transaction of the caller, and returns an answer.
 Operation = Callable[[sqlite3.Connection], object]
-Request = Append | Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """An operation that changes runs: it comes between appends, in its turn."""
+
+    operation: Operation
+
+
+Request = Append | Operation | Alone
 
 
 class Committer:
@@ -28,15 +40,27 @@ class Committer:
     these in it.  Blocks; used by one thread at a time.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, clock: Callable[[], int]
+    ) -> None:
         self._connection = connection
+        self._clock = clock
         self._heads: OrderedDict[str, Head] = OrderedDict()
         self._scripts: set[str] = set()
         (last,) = connection.execute("SELECT max(rid) FROM run").fetchone()
         self._next_rid: int = (last or 0) + 1
+        self._tombstones_until_ns = last_tombstone_ns(connection)
 
     def commit(self, requests: Sequence[Request]) -> list[object]:
         """Carry out *requests* and return for each its answer, or its exception."""
+        answers: list[object] = []
+        for is_alone, group in groupby(requests, lambda r: isinstance(r, Alone)):
+            # Those that come alone are few.
+            for each in ([one] for one in group) if is_alone else (list(group),):
+                answers += self._commit_all(each)
+        return answers
+
+    def _commit_all(self, requests: Sequence[Request]) -> list[object]:
         try:
             return self._commit_group(requests)
         except Exception as error:
@@ -54,7 +78,9 @@ class Committer:
     def _commit_group(self, requests: Sequence[Request]) -> list[object]:
         appends = [request for request in requests if isinstance(request, Append)]
         with transaction(self._connection):
-            group = Group(self._heads_of(appends), self._next_rid, self._scripts)
+            heads = self._heads_of(appends)
+            deleted = self._deleted(append.run for append in appends)
+            group = Group(heads, self._next_rid, self._scripts, deleted)
             answers = [self._carry_out(request, group) for request in requests]
             group.write(self._connection)
             if failpoints.armed:
@@ -65,6 +91,12 @@ class Committer:
         return answers
 
     def _carry_out(self, request: Request, group: Group) -> object:
+        if isinstance(request, Alone):
+            # What it does to them is for the database to say.
+            self._heads.clear()
+            answer = request.operation(self._connection)
+            self._tombstones_until_ns = last_tombstone_ns(self._connection)
+            return answer
         if not isinstance(request, Append):
             return request(self._connection)
         try:
@@ -85,6 +117,13 @@ class Committer:
         if missing:
             heads.update(load_heads(self._connection, missing))
         return heads
+
+    def _deleted(self, runs: Iterable[str]) -> set[str]:
+        # Few stores have tombstones, and few of the others have one for these.
+        now_ns = self._clock()
+        if now_ns >= self._tombstones_until_ns:
+            return set()
+        return deleted(self._connection, list(runs), now_ns)
 
     def _remember(self, group: Group) -> None:
         self._next_rid = group.next_rid

@@ -47,6 +47,9 @@ def translated(run: str = "", version: int = 0) -> Iterator[None]:
         if meaning is error:
             raise
         raise meaning from error
+    except UnicodeDecodeError as error:
+        # SQLite complains with a piece of the schema, and that is what is damaged.
+        raise CorruptError(run, version, "the database is damaged") from error
 
 
 def is_of_all(error: Exception) -> bool:

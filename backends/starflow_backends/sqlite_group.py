@@ -11,12 +11,19 @@ an append a group would take longest exactly when the service is loaded.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from starflow_backends import sqlite_rows as rows
-from starflow_backends.store import Append, ConflictError, CorruptError, Phase
+from starflow_backends.store import (
+    Append,
+    ConflictError,
+    CorruptError,
+    DeletedError,
+    Entry,
+    Phase,
+)
 
 _ROWS_MAX = 64
 # A `FINISHED` that SQLite's module takes as it is: it asks about each enum anew.
@@ -58,8 +65,9 @@ class Many:
 
 
 _SELECT_HEADS = Many(
-    "SELECT r.key, r.rid, h.version, h.phase, h.append_id, h.note, h.crc"
-    " FROM run r LEFT JOIN head h USING (rid) WHERE r.key IN (",
+    "SELECT r.key, r.rid, h.version, h.phase, h.append_id, h.note, h.crc,"
+    " e.terms, e.summary, e.crc FROM run r LEFT JOIN head h USING (rid)"
+    " LEFT JOIN entry e USING (rid) WHERE r.key IN (",
     "?",
     ")",
 )
@@ -90,6 +98,17 @@ _INSERT_SCRIPTS = Many(
 )
 
 
+_PUT_ENTRIES = Many(
+    "REPLACE INTO entry (rid, terms, crc, summary) VALUES ", "(?, ?, ?, ?)"
+)
+_PUT_PLACES = Many("INSERT OR IGNORE INTO found (term, time, key) VALUES ", "(?, ?, ?)")
+_DELETE_PLACES = Many(
+    "DELETE FROM found WHERE ", "(term = ? AND time = ? AND key = ?)", between=" OR "
+)
+
+_NO_TERMS: Mapping[int, int] = {}
+
+
 class Head(NamedTuple):
     """What has to be known of a run to append to it."""
 
@@ -97,19 +116,29 @@ class Head(NamedTuple):
     version: int
     append_id: str | None
     is_finished: bool
+    # Those of its entry.
+    terms: Mapping[int, int] = _NO_TERMS
 
 
 def load_heads(
     connection: sqlite3.Connection, runs: Sequence[str]
 ) -> Iterator[tuple[str, Head | CorruptError]]:
     """Yield the heads of those of *runs* that are stored."""
-    for run, rid, version, phase, append_id, note, crc in _SELECT_HEADS.read(
+    for run, rid, version, phase, append_id, note, crc, *entry in _SELECT_HEADS.read(
         connection, runs
     ):
-        if rows.is_intact(crc, rows.head_place(run, version, phase, append_id), note):
-            yield run, Head(rid, version, append_id, phase == _FINISHED)
-        else:
+        terms, summary, entry_crc = entry
+        if not rows.is_intact(
+            crc, rows.head_place(run, version, phase, append_id), note
+        ):
             yield run, CorruptError(run, 0, "the checksum of its head does not match")
+        elif entry_crc is None:
+            yield run, Head(rid, version, append_id, phase == _FINISHED)
+        elif not rows.is_intact(entry_crc, rows.entry_place(run, terms), summary):
+            yield run, CorruptError(run, 0, "the checksum of its entry does not match")
+        else:
+            found_by = rows.terms_of(terms)
+            yield run, Head(rid, version, append_id, phase == _FINISHED, found_by)
 
 
 class Group:
@@ -120,6 +149,7 @@ class Group:
         heads: dict[str, Head | CorruptError],
         next_rid: int,
         known_scripts: Iterable[str],
+        deleted: Collection[str] = (),
     ) -> None:
         # Of every run that is stored, as they are after what is planned so far.
         self.heads = heads
@@ -127,6 +157,8 @@ class Group:
         self.next_rid = next_rid
         self.scripts: dict[str, bytes] = {}
         self._known_scripts = known_scripts
+        # Keys that must not begin a run.
+        self._deleted = deleted
         # By rid, and so on: a run that comes twice is written once.
         self._runs: dict[int, str] = {}
         self._finished: dict[int, bool] = {}
@@ -134,6 +166,9 @@ class Group:
         self._log: list[int | bytes] = []
         self._timers: dict[tuple[int, str], tuple[int, int] | None] = {}
         self._attempts: dict[tuple[int, int], tuple[int, bytes] | None] = {}
+        self._entries: dict[int, tuple[int, str, int, bytes]] = {}
+        # Whether runs are to be found by a term, by term, time and run.
+        self._places: dict[tuple[int, int, str], tuple[()] | None] = {}
 
     def plan(self, append: Append) -> None:
         """
@@ -144,6 +179,7 @@ class Group:
 
         Raises:
             ConflictError: The run is at another version.
+            DeletedError: It was deleted, and its key is refused.
             CorruptError: The run's head is damaged.
         """
         run = append.run
@@ -156,6 +192,8 @@ class Group:
             return
         if head.version != append.expected_version:
             raise ConflictError(run, append.expected_version, head.version)
+        if run in self._deleted:
+            raise DeletedError(run)
         self._plan_rows(append, head)
 
     def _plan_rows(self, append: Append, head: Head) -> None:
@@ -178,7 +216,11 @@ class Group:
         if is_finished != head.is_finished:
             self._finished[rid] = is_finished
         self._head_rows[rid] = (rid, version, phase, append.append_id, append.note, crc)
-        self.heads[run] = Head(rid, version, append.append_id, is_finished)
+        terms = head.terms
+        if append.entry is not None:
+            self._plan_entry(append, append.entry, rid, terms)
+            terms = append.entry.terms
+        self.heads[run] = Head(rid, version, append.append_id, is_finished, terms)
         if append.timers:
             self._plan_timers(append, rid)
         if append.attempts:
@@ -186,6 +228,20 @@ class Group:
         for script, text in append.scripts.items():
             if script not in self._known_scripts:
                 self.scripts.setdefault(script, text)
+
+    def _plan_entry(
+        self, append: Append, entry: Entry, rid: int, before: Mapping[int, int]
+    ) -> None:
+        run = append.run
+        text = rows.terms_text(entry.terms)
+        crc = rows.checksum(rows.entry_place(run, text), entry.summary)
+        self._entries[rid] = (rid, text, crc, entry.summary)
+        for term, time_ns in before.items():
+            if entry.terms.get(term) != time_ns:
+                self._places[term, time_ns, run] = None
+        for term, time_ns in entry.terms.items():
+            if before.get(term) != time_ns:
+                self._places[term, time_ns, run] = ()
 
     def _plan_timers(self, append: Append, rid: int) -> None:
         for name, due in append.timers.items():
@@ -217,6 +273,9 @@ class Group:
         _REOPEN_RUNS.write(connection, [rid for rid, is_so in finished if not is_so])
         _write_changes(connection, self._timers, _PUT_TIMERS, _DELETE_TIMERS)
         _write_changes(connection, self._attempts, _PUT_ATTEMPTS, _DELETE_ATTEMPTS)
+        entries = [value for row in self._entries.values() for value in row]
+        _PUT_ENTRIES.write(connection, entries)
+        _write_changes(connection, self._places, _PUT_PLACES, _DELETE_PLACES)
         _INSERT_SCRIPTS.write(connection, self._script_values())
 
     def _script_values(self) -> list[str | int | bytes]:

@@ -14,6 +14,7 @@ from starflow_backends.store import (
     CorruptError,
     DueTimer,
     DueTimers,
+    Entry,
     Phase,
     StoredRun,
 )
@@ -62,6 +63,9 @@ def load(connection: sqlite3.Connection, run: str) -> StoredRun | None:
         attempts = connection.execute(
             "SELECT version, crc, value FROM attempt WHERE rid = ?", (head.rid,)
         ).fetchall()
+        entry = connection.execute(
+            "SELECT terms, crc, summary FROM entry WHERE rid = ?", (head.rid,)
+        ).fetchone()
     for name, due, crc in timers:
         _check(run, crc, rows.timer_place(run, name, due), what="a timer")
     for version, crc, value in attempts:
@@ -72,6 +76,7 @@ def load(connection: sqlite3.Connection, run: str) -> StoredRun | None:
         timers={name: due for name, due, _ in timers},
         attempts={version: value for version, _, value in attempts},
         note=head.note,
+        entry=entry and _entry(run, *entry),
     )
 
 
@@ -130,9 +135,11 @@ def timers_due(connection: sqlite3.Connection, now_ns: int, limit: int) -> DueTi
 
 
 def clear_index(connection: sqlite3.Connection) -> None:
-    """Forget timers, attempts and notes, and make every run RUNNABLE."""
+    """Forget timers, attempts, notes and entries; make every run RUNNABLE."""
     connection.execute("DELETE FROM timer")
     connection.execute("DELETE FROM attempt")
+    connection.execute("DELETE FROM entry")
+    connection.execute("DELETE FROM found")
     connection.execute("UPDATE run SET finished = 0 WHERE finished = 1")
     last_rid = 0
     while page := connection.execute(
@@ -208,6 +215,11 @@ def _cleared_head(
     runnable = int(Phase.RUNNABLE)
     place = rows.head_place(run, version, runnable, append_id)
     return runnable, rows.checksum(place), rid
+
+
+def _entry(run: str, terms: str, crc: int, summary: bytes) -> Entry:
+    _check(run, crc, rows.entry_place(run, terms), summary, what="its entry")
+    return Entry(rows.terms_of(terms), summary)
 
 
 def _record(space: str, key: str, crc: int, value: bytes) -> bytes:

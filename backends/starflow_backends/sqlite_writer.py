@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from starflow_backends.sqlite_commit import Committer, Request
+from starflow_backends.sqlite_commit import Alone, Committer, Request
 from starflow_backends.store import Append
 
 T = TypeVar("T")
@@ -58,6 +58,12 @@ class Writer:
     ) -> asyncio.Future[T]:
         """Return a future of what *operation* returns, once that is durable."""
         return self._submit(operation)
+
+    def operate_alone(
+        self, operation: Callable[[sqlite3.Connection], T]
+    ) -> asyncio.Future[T]:
+        """Do as `operate`, for what changes runs."""
+        return self._submit(Alone(operation))
 
     async def close(self) -> None:
         """Finish all work, and end the thread."""
