@@ -46,6 +46,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_SIGNALS_FULL: _ClassVar[ErrorReason]
     ERROR_REASON_RUN_DELETED: _ClassVar[ErrorReason]
     ERROR_REASON_RUN_NOT_FINISHED: _ClassVar[ErrorReason]
+    ERROR_REASON_RUN_MOVING: _ClassVar[ErrorReason]
 FAILURE_KIND_UNSPECIFIED: FailureKind
 FAILURE_KIND_APPLICATION: FailureKind
 FAILURE_KIND_TIMEOUT: FailureKind
@@ -77,6 +78,7 @@ ERROR_REASON_INTERNAL: ErrorReason
 ERROR_REASON_SIGNALS_FULL: ErrorReason
 ERROR_REASON_RUN_DELETED: ErrorReason
 ERROR_REASON_RUN_NOT_FINISHED: ErrorReason
+ERROR_REASON_RUN_MOVING: ErrorReason
 
 class Failure(_message.Message):
     __slots__ = ("code", "message", "kind", "retryability", "retry_delay", "details", "stack_trace")

@@ -356,6 +356,40 @@ class GetServerInfoResponse(_message.Message):
     store: str
     def __init__(self, version: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., durability: _Optional[_Union[Durability, str]] = ..., language_version: _Optional[int] = ..., store: _Optional[str] = ...) -> None: ...
 
+class ListReplicasRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Replica(_message.Message):
+    __slots__ = ("id", "address", "version", "start_time", "lease_left", "partitions", "runs", "self")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    LEASE_LEFT_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    SELF_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    address: str
+    version: str
+    start_time: _timestamp_pb2.Timestamp
+    lease_left: _duration_pb2.Duration
+    partitions: _containers.RepeatedScalarFieldContainer[int]
+    runs: int
+    self: bool
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease_left: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., partitions: _Optional[_Iterable[int]] = ..., runs: _Optional[int] = ..., self: bool = ...) -> None: ...
+
+class ListReplicasResponse(_message.Message):
+    __slots__ = ("replicas", "partitions", "unowned_partitions")
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    UNOWNED_PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    replicas: _containers.RepeatedCompositeFieldContainer[Replica]
+    partitions: int
+    unowned_partitions: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., partitions: _Optional[int] = ..., unowned_partitions: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class Limits(_message.Message):
     __slots__ = ("max_payload_bytes", "max_script_bytes", "max_events_per_run", "max_wait", "max_poll_tasks", "max_payload_depth", "max_integer_digits", "max_steps", "max_allocated_bytes", "max_open_calls", "max_sleep", "by_name")
     class ByNameEntry(_message.Message):

@@ -102,6 +102,11 @@ class WorkflowServiceStub(object):
                 request_serializer=starflow_dot_v1_dot_workflow__service__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=starflow_dot_v1_dot_workflow__service__pb2.GetServerInfoResponse.FromString,
                 _registered_method=True)
+        self.ListReplicas = channel.unary_unary(
+                '/starflow.v1.WorkflowService/ListReplicas',
+                request_serializer=starflow_dot_v1_dot_workflow__service__pb2.ListReplicasRequest.SerializeToString,
+                response_deserializer=starflow_dot_v1_dot_workflow__service__pb2.ListReplicasResponse.FromString,
+                _registered_method=True)
 
 
 class WorkflowServiceServicer(object):
@@ -228,6 +233,14 @@ class WorkflowServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReplicas(self, request, context):
+        """ListReplicas returns the servers that share the store, by the time they started, and
+        who owns how much. A store that is not shared has one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkflowServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -285,6 +298,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.GetServerInfo,
                     request_deserializer=starflow_dot_v1_dot_workflow__service__pb2.GetServerInfoRequest.FromString,
                     response_serializer=starflow_dot_v1_dot_workflow__service__pb2.GetServerInfoResponse.SerializeToString,
+            ),
+            'ListReplicas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReplicas,
+                    request_deserializer=starflow_dot_v1_dot_workflow__service__pb2.ListReplicasRequest.FromString,
+                    response_serializer=starflow_dot_v1_dot_workflow__service__pb2.ListReplicasResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -597,6 +615,33 @@ class WorkflowService(object):
             '/starflow.v1.WorkflowService/GetServerInfo',
             starflow_dot_v1_dot_workflow__service__pb2.GetServerInfoRequest.SerializeToString,
             starflow_dot_v1_dot_workflow__service__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReplicas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/starflow.v1.WorkflowService/ListReplicas',
+            starflow_dot_v1_dot_workflow__service__pb2.ListReplicasRequest.SerializeToString,
+            starflow_dot_v1_dot_workflow__service__pb2.ListReplicasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -140,6 +140,14 @@ class WorkflowServiceStub:
     ]
     """GetServerInfo tells version, capabilities and limits."""
 
+    ListReplicas: grpc.UnaryUnaryMultiCallable[
+        starflow.v1.workflow_service_pb2.ListReplicasRequest,
+        starflow.v1.workflow_service_pb2.ListReplicasResponse,
+    ]
+    """ListReplicas returns the servers that share the store, by the time they started, and
+    who owns how much. A store that is not shared has one.
+    """
+
 class WorkflowServiceAsyncStub:
     """WorkflowService starts runs, signals, cancels, and looks at them.
 
@@ -261,6 +269,14 @@ class WorkflowServiceAsyncStub:
         starflow.v1.workflow_service_pb2.GetServerInfoResponse,
     ]
     """GetServerInfo tells version, capabilities and limits."""
+
+    ListReplicas: grpc.aio.UnaryUnaryMultiCallable[
+        starflow.v1.workflow_service_pb2.ListReplicasRequest,
+        starflow.v1.workflow_service_pb2.ListReplicasResponse,
+    ]
+    """ListReplicas returns the servers that share the store, by the time they started, and
+    who owns how much. A store that is not shared has one.
+    """
 
 class WorkflowServiceServicer(metaclass=abc.ABCMeta):
     """WorkflowService starts runs, signals, cancels, and looks at them.
@@ -405,5 +421,15 @@ class WorkflowServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[starflow.v1.workflow_service_pb2.GetServerInfoResponse, collections.abc.Awaitable[starflow.v1.workflow_service_pb2.GetServerInfoResponse]]:
         """GetServerInfo tells version, capabilities and limits."""
+
+    @abc.abstractmethod
+    def ListReplicas(
+        self,
+        request: starflow.v1.workflow_service_pb2.ListReplicasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[starflow.v1.workflow_service_pb2.ListReplicasResponse, collections.abc.Awaitable[starflow.v1.workflow_service_pb2.ListReplicasResponse]]:
+        """ListReplicas returns the servers that share the store, by the time they started, and
+        who owns how much. A store that is not shared has one.
+        """
 
 def add_WorkflowServiceServicer_to_server(servicer: WorkflowServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
