@@ -12,10 +12,10 @@ from starflow_service.runtime.errors import (
 )
 from starflow_service.runtime.notes import Note, Pause
 from starflow_service.runtime.types import (
-    Abandon,
     CompletionStatus,
     PauseReason,
     RunState,
+    TaskAction,
     TaskBeat,
     Until,
 )
@@ -80,8 +80,8 @@ async def test_a_cancelled_run_undoes_what_it_did():
         assert end.result.kind is FailureKind.CANCELLED
         # Whoever still works at it learns that nobody waits any more.
         beats = [TaskBeat(booking.token, None)]
-        (abandoned,) = await s.runtime.workers.heartbeat(NS, "w", beats)
-        assert isinstance(abandoned, Abandon)
+        (directive,) = await s.runtime.workers.heartbeat(NS, "w", beats)
+        assert directive.action is TaskAction.CANCEL
         assert await s.report(booking, "1") is CompletionStatus.IGNORED
         kinds = await s.kinds()
         assert kinds == "START CALL CANCEL DROP CALL RETURN FINISH"

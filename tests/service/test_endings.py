@@ -158,7 +158,7 @@ async def test_a_cancelled_run_runs_its_deferred_functions(workflows, workers):
 
     assert (asked.cancel_requested, asked.cancel_reason) == (True, "enough")
     [directive] = beat.directives
-    assert directive.action == worker_pb.TASK_ACTION_ABANDON
+    assert directive.action == worker_pb.TASK_ACTION_CANCEL
     assert run.state == RunState.RUN_STATE_CANCELLED
     assert run.failure.code == "STARFLOW_CANCELLED"
     assert run.failure.kind == FailureKind.FAILURE_KIND_CANCELLED

@@ -60,7 +60,7 @@ func (w *worker) beat(interval *durationpb.Duration) {
 			request.Tasks = append(request.Tasks, held.(*task).beat())
 		}
 		for _, directive := range again(w, w.Heartbeat, request).Directives {
-			w.drop(directive.TaskToken) // there is only one directive: ABANDON
+			w.drop(directive.TaskToken) // CANCEL or ABANDON: stop
 		}
 	}
 }

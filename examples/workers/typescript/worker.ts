@@ -44,7 +44,7 @@ async function beat(wait: Duration) {
     const tasks = [...held].map(([taskToken, { progress }]) => ({ taskToken, progress }));
     try {
       const { directives } = await client.heartbeat({ workerId, tasks, wait });
-      // There is only one directive: ABANDON.
+      // CANCEL and ABANDON alike mean to stop.
       for (const { taskToken } of directives) drop(taskToken);
     } catch {
       await pause(200);

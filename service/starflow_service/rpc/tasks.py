@@ -14,6 +14,7 @@ from starflow_service.runtime.errors import (
     TooLargeError,
 )
 from starflow_service.runtime.types import (
+    Directive,
     ReleaseResult,
     Task,
     TaskReport,
@@ -64,6 +65,18 @@ def _keep_if_room(task: pb.Task, name: str, room: int) -> int:
         return room - size
     task.ClearField(name)
     return room
+
+
+def fill_directives(
+    message: pb.HeartbeatResponse, directives: Sequence[Directive]
+) -> None:
+    """Add *directives*."""
+    for each in directives:
+        message.directives.add(
+            task_token=each.token,
+            action=each.action.value,
+            reason=each.reason,
+        )
 
 
 def report_of(result: pb.TaskResult, index: int, payloads: Payloads) -> TaskReport:

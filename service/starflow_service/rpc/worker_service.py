@@ -61,10 +61,13 @@ class WorkerService(WorkerServiceServicer):
 
     async def Poll(self, request: pb.PollRequest, context: Context) -> pb.PollResponse:
         """Lease tasks, waiting for the first."""
-        leased = await self._runtime.workers.poll(
+        workers = self._runtime.workers
+        namespace = fields.namespace(request.namespace)
+        worker_id = fields.worker_id(request.worker_id)
+        leased = await workers.poll(
             PollRequest(
-                namespace=fields.namespace(request.namespace),
-                worker_id=fields.worker_id(request.worker_id),
+                namespace=namespace,
+                worker_id=worker_id,
                 poll_id=fields.poll_id(request.poll_id),
                 functions=fields.functions(request.functions),
                 max_tasks=fields.count("max_tasks", request.max_tasks) or 1,
@@ -75,6 +78,8 @@ class WorkerService(WorkerServiceServicer):
             )
         )
         response = pb.PollResponse(draining=self.is_draining)
+        if not leased:
+            response.drained = workers.is_drained(namespace, worker_id)
         tasks.fill_tasks(response, leased)
         return response
 
@@ -118,20 +123,26 @@ class WorkerService(WorkerServiceServicer):
         wait_s = wait_budget_s(
             context, request.wait, longest_s=self._options.max_wait_s
         )
-        abandoned = await self._runtime.workers.heartbeat(
+        workers = self._runtime.workers
+        directives = await workers.heartbeat(
             namespace, worker_id, beats, 0.0 if refusal else wait_s
         )
         if refusal is not None:
             raise refusal
         response = pb.HeartbeatResponse(draining=self.is_draining)
+        response.drained = workers.is_drained(namespace, worker_id)
         set_seconds(response.lease, self._options.lease_s)
-        for each in abandoned:
-            response.directives.add(
-                task_token=each.token,
-                action=pb.TASK_ACTION_ABANDON,
-                reason=each.reason,
-            )
+        tasks.fill_directives(response, directives)
         return response
+
+    async def DrainWorker(
+        self, request: pb.DrainWorkerRequest, context: Context
+    ) -> pb.DrainWorkerResponse:
+        """Give a worker no more tasks."""
+        namespace = fields.namespace(request.namespace)
+        worker_id = fields.worker_id(request.worker_id)
+        held = await self._runtime.workers.drain_worker(namespace, worker_id)
+        return pb.DrainWorkerResponse(held_tasks=held)
 
     def _beats(
         self, request: pb.HeartbeatRequest

@@ -23,10 +23,18 @@ from starflow_service.runtime.options import Options
 from starflow_service.runtime.pending import Lease, PendingCall, Session
 from starflow_service.runtime.queues import PollWaiter, QueueName, Queues
 from starflow_service.runtime.tokens import Token, Tokens
-from starflow_service.runtime.types import NS, Abandon, FunctionSpec, Task, TaskBeat
+from starflow_service.runtime.types import (
+    NS,
+    FunctionSpec,
+    Task,
+    TaskAction,
+    TaskBeat,
+)
 
 # Repeated polls are recognised among this many last ones of a worker.
 _POLLS_KEPT = 16
+_ENDED = "the call has ended"
+_LOST = "the task is no longer this worker's"
 
 
 class Calls:
@@ -90,21 +98,30 @@ class Calls:
     def _enter(self, call: PendingCall) -> None:
         self._calls.setdefault(call.run, {})[call.call.version] = call
 
-    def close(self, run: str, call_version: int) -> None:
-        """The call has ended, or yielded, or nobody waits for it any more."""
+    def close(self, run: str, call_version: int, why: str = _ENDED) -> None:
+        """
+        The call has ended, or yielded, or nobody waits for it any more.
+
+        Whoever holds its task is told *why*.
+        """
         calls = self._calls.get(run, {})
         call = calls.pop(call_version, None)
         if call is not None:
             if not calls:
                 del self._calls[run]
             call.is_closed = True
-            self._end_lease(call)
+            if call.lease is not None:
+                holder, token = call.lease.session, call.lease.task.token
+                self._end_lease(call)
+                holder.tell(token, TaskAction.CANCEL, why)
 
-    def close_all_but(self, run: str, versions: Container[int]) -> None:
+    def close_all_but(
+        self, run: str, versions: Container[int], why: str = _ENDED
+    ) -> None:
         """Close those calls of the run that are not among *versions*."""
         ended = [v for v in self._calls.get(run, ()) if v not in versions]
         for version in ended:
-            self.close(run, version)
+            self.close(run, version, why)
 
     def requeue(self, call: PendingCall) -> None:
         """Offer *call* again, unless somebody has it or it is closed."""
@@ -145,11 +162,16 @@ class Calls:
         self, session: Session, names: Sequence[QueueName], timeout_s: float
     ) -> bool:
         waiter = PollWaiter(names)
-        session.polls_waiting.add(waiter)
+
+        def leave_if_drained() -> None:
+            if session.is_drained:
+                waiter.resolve(False)
+
+        session.listeners.add(leave_if_drained)
         try:
             return await self.queues.wait(waiter, timeout_s)
         finally:
-            session.polls_waiting.discard(waiter)
+            session.listeners.discard(leave_if_drained)
 
     def _repeated(self, session: Session, poll_id: str) -> list[Task]:
         tokens = session.polls.get(poll_id, ()) if poll_id else ()
@@ -235,19 +257,18 @@ class Calls:
             return call
         return None
 
-    def renew(self, session: Session, beats: Sequence[TaskBeat]) -> list[Abandon]:
-        """Renew the leases of the tasks that a worker holds; name those it lost."""
-        lost = []
+    def renew(self, session: Session, beats: Sequence[TaskBeat]) -> None:
+        """Renew the leases of the tasks that a worker holds; it hears what it lost."""
         for beat in beats:
             parts = self._tokens.parse(beat.token)
             call = None if parts is None else self.claim(beat.token, parts, session)
             if call is None:
-                lost.append(Abandon(beat.token, "the task is no longer this worker's"))
+                if beat.token not in session.directives:
+                    session.tell(beat.token, TaskAction.ABANDON, _LOST)
                 continue
             self._renew(session, beat.token, call)
             if beat.progress is not None:
                 call.progress = beat.progress
-        return lost
 
     def _renew(self, session: Session, token: str, call: PendingCall) -> None:
         lease = call.lease

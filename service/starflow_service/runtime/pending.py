@@ -5,11 +5,20 @@ and whoever has the log can make this again.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starflow_service.engine.events import Call, RetryPolicy
 from starflow_service.runtime.attempts import AttemptRecord
-from starflow_service.runtime.types import FunctionSpec, Task
+from starflow_service.runtime.types import (
+    Directive,
+    FunctionSpec,
+    Task,
+    TaskAction,
+)
+
+# More directives than this are not kept for a worker that never asks for them.
+_DIRECTIVES_MAX = 1_000
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +37,31 @@ class Session:
     # Whether it let a lease end, and has not been heard of since: frozen, perhaps, with
     # a poll still waiting that would swallow the next task.
     is_silent: bool = False
+    # Whether it gets no more tasks, because somebody asked it to end.
+    is_drained: bool = False
+    # What it must be told and was not yet, by token.
+    directives: dict[str, Directive] = field(default_factory=dict)
+    # Its calls that wait, to be told of a directive, and of being drained.
+    listeners: set[Callable[[], None]] = field(default_factory=set)
+    # How many streams it has open.
+    streams: int = 0
+
+    def tell(self, token: str, action: TaskAction, reason: str) -> None:
+        """Let the worker know what to do with a task, as soon as it can be told."""
+        if len(self.directives) < _DIRECTIVES_MAX:
+            self.directives[token] = Directive(token, action, reason)
+            self.wake()
+
+    def take_directives(self) -> list[Directive]:
+        """Return what the worker must be told; it is told once."""
+        taken = list(self.directives.values())
+        self.directives.clear()
+        return taken
+
+    def wake(self) -> None:
+        """Let what waits look at this session."""
+        for listener in tuple(self.listeners):
+            listener()
 
     def heard_of(self, now: float) -> None:
         """The worker sent something."""

@@ -1,21 +1,41 @@
 """Calls that wait for a worker, and workers that wait for a call.
 
 One first-in-first-out queue a function.  A poll that finds nothing waits on all the
-queues it names.  When calls come, pollers are woken at the end of the loop's turn and
-not at once: what one commit of the store sets free then leaves in one answer.
+queues it names, and a worker's stream does as long as it has credit.  When calls come,
+they are woken at the end of the loop's turn and not at once: what one commit of the
+store sets free then leaves in one answer.
 """
 
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
+from typing import Protocol
 
 from starflow_service.runtime.pending import PendingCall
 
 QueueName = tuple[str, str]  # namespace, function
 
 
-class Waiter:
+class Waiter(Protocol):
+    """Who waits for calls."""
+
+    @property
+    def names(self) -> Sequence[QueueName]:
+        """The queues that it waits for."""
+        ...
+
+    @property
+    def takes(self) -> bool:
+        """Whether it would take a call now; if not, another one is woken."""
+        ...
+
+    def wake(self) -> None:
+        """One of the queues may hold something: look."""
+        ...
+
+
+class PollWaiter:
     """A poll that waits."""
 
     __slots__ = ("future", "names")
@@ -23,6 +43,20 @@ class Waiter:
     def __init__(self, names: Sequence[QueueName]) -> None:
         self.names = names
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    @property
+    def takes(self) -> bool:
+        """Whether it has not been woken yet."""
+        return not self.future.done()
+
+    def wake(self) -> None:
+        """Let the poll look at the queues."""
+        self.resolve(True)
+
+    def resolve(self, is_fresh: bool) -> None:
+        """End the wait, unless it has ended: look again, or leave."""
+        if not self.future.done():
+            self.future.set_result(is_fresh)
 
 
 class Queues:
@@ -32,14 +66,15 @@ class Queues:
         self._queues: defaultdict[QueueName, deque[PendingCall]] = defaultdict(deque)
         # Dicts for their order: the longest waiting poll is served first.
         self._waiters: defaultdict[QueueName, dict[Waiter, None]] = defaultdict(dict)
-        self._waiting = 0
+        # Those of them that are polls.
+        self._polls: set[PollWaiter] = set()
         self._fresh: set[QueueName] = set()
         self._orders = 0
 
     @property
     def waiting_polls(self) -> int:
         """How many polls wait."""
-        return self._waiting
+        return len(self._polls)
 
     def put(self, call: PendingCall) -> None:
         """Queue *call*; a call keeps its place in time when it comes back."""
@@ -73,26 +108,45 @@ class Queues:
                 self._announce(name)
         return taken
 
-    async def wait(self, names: Sequence[QueueName], timeout_s: float) -> bool:
+    async def wait(self, waiter: PollWaiter, timeout_s: float) -> bool:
         """Wait until one of the queues may hold something; False when time is up."""
-        waiter = Waiter(names)
-        for name in names:
-            self._waiters[name][waiter] = None
-        self._waiting += 1
+        self.enter(waiter)
+        self._polls.add(waiter)
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(timeout_s, _resolve, waiter, False)
+        timer = loop.call_later(timeout_s, waiter.resolve, False)
         try:
             return await waiter.future
         finally:
             timer.cancel()
-            self._waiting -= 1
-            self._forget(waiter)
+            self._polls.discard(waiter)
+            self.leave(waiter)
+
+    def enter(self, waiter: Waiter) -> None:
+        """Wake *waiter* for calls of its queues, after all who wait already."""
+        for name in waiter.names:
+            waiters = self._waiters[name]
+            waiters.pop(waiter, None)
+            waiters[waiter] = None
+
+    def leave(self, waiter: Waiter) -> None:
+        """Wake *waiter* no more, but whoever waits behind it for what it leaves."""
+        for name in waiter.names:
+            waiters = self._waiters[name]
+            waiters.pop(waiter, None)
+            if not waiters:
+                del self._waiters[name]
+        self.pass_on(waiter)
+
+    def pass_on(self, waiter: Waiter) -> None:
+        """*waiter* will not take what it may have been woken for."""
+        for name in waiter.names:
+            if self._queues.get(name) and name in self._waiters:
+                self._announce(name)
 
     def wake_all(self) -> None:
-        """Let every waiting poll look, and answer, now."""
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                _resolve(waiter, False)
+        """Let every waiting poll answer now."""
+        for waiter in self._polls:
+            waiter.resolve(False)
 
     def _oldest(self, names: Sequence[QueueName]) -> Iterator[PendingCall]:
         """Yield the calls of the queues, oldest first; closed ones are dropped."""
@@ -124,26 +178,9 @@ class Queues:
         fresh, self._fresh = self._fresh, set()
         for name in fresh:
             for waiter in self._waiters.get(name, ()):
-                if not waiter.future.done():
-                    _resolve(waiter, True)
+                if waiter.takes:
+                    waiter.wake()
                     break
-
-    def _forget(self, waiter: Waiter) -> None:
-        for name in waiter.names:
-            waiters = self._waiters[name]
-            waiters.pop(waiter, None)
-            if not waiters:
-                del self._waiters[name]
-        if waiter.future.done() and not waiter.future.cancelled():
-            # It may have been woken for calls that it will not take any more.
-            for name in waiter.names:
-                if self._queues.get(name) and name in self._waiters:
-                    self._announce(name)
 
 
 _order = attrgetter("order")
-
-
-def _resolve(waiter: Waiter, is_fresh: bool) -> None:
-    if not waiter.future.done():
-        waiter.future.set_result(is_fresh)

@@ -37,6 +37,7 @@ from starflow_service.runtime.types import (
     Completion,
     CompletionStatus,
     ReleaseResult,
+    TaskAction,
     TaskReport,
     YieldResult,
 )
@@ -75,12 +76,12 @@ class Reports:
 
     def time_out(self, call: PendingCall) -> None:
         """An attempt took too long: as if its worker had reported a failure."""
-        timeout_s = call.lease.task.attempt_timeout_ns / NS if call.lease else 0
-        failure = Failure(
-            "STARFLOW_ATTEMPT_TIMEOUT",
-            f"the attempt took longer than {timeout_s:g} s",
-            FailureKind.TIMEOUT,
-        )
+        lease = call.lease
+        timeout_s = lease.task.attempt_timeout_ns / NS if lease else 0
+        words = f"the attempt took longer than {timeout_s:g} s"
+        failure = Failure("STARFLOW_ATTEMPT_TIMEOUT", words, FailureKind.TIMEOUT)
+        if lease is not None:
+            lease.session.tell(lease.task.token, TaskAction.ABANDON, words)
         self._report_own(call, failure)
 
     def give_up(self, call: PendingCall) -> None:

@@ -377,10 +377,10 @@ class Runtime:
                     self._calls.add(make_pending(run, event.version, self._registry))
             elif type(event) is Drop:
                 for version in event.dropped_versions:
-                    self._calls.close(run.key, version)
+                    self._calls.close(run.key, version, _why_dropped(run))
             elif type(event) is Finish or type(event) is Restart:
                 # Calls of the next segment come after it in the log.
-                self._calls.close_all_but(run.key, ())
+                self._calls.close_all_but(run.key, (), "the run has ended")
         if run.timers:
             self._timers.armed(min(run.timers.values()))
         is_at_rest = run.phase not in (Phase.RUNNABLE, Phase.CALLING)
@@ -459,6 +459,11 @@ class Runtime:
             pause_reason=pause.reason,
             pause_message=pause.message,
         )
+
+
+def _why_dropped(run: LiveRun) -> str:
+    is_cancelled = run.history.cancel is not None
+    return "the run was cancelled" if is_cancelled else "the script gave the call up"
 
 
 def _waking(version: int) -> Callable[[LiveRun], None]:

@@ -256,11 +256,21 @@ class TaskBeat:
     progress: str | None
 
 
+class TaskAction(IntEnum):
+    """What to do with a held task; numbers as in ``starflow.v1.TaskAction``."""
+
+    # Nobody waits for it any more.
+    CANCEL = 1
+    # It is no longer this worker's.
+    ABANDON = 2
+
+
 @frozen
-class Abandon:
-    """A task that is no longer the worker's."""
+class Directive:
+    """What a worker is told about a task that it holds, or held."""
 
     token: str
+    action: TaskAction
     reason: str
 
 

@@ -17,8 +17,8 @@ from starflow_service.runtime.pending import Session
 from starflow_service.runtime.registry import Registry, Sessions
 from starflow_service.runtime.reports import Reports
 from starflow_service.runtime.types import (
-    Abandon,
     Completion,
+    Directive,
     FunctionSpec,
     PollRequest,
     Task,
@@ -46,14 +46,14 @@ class Workers:
         self._reports = reports
         self._sessions = Sessions()
         self._is_draining = False
-        self._drained = asyncio.Event()
         # Heartbeats that are held back.
-        self._staying = 0
+        self._staying: set[asyncio.Event] = set()
 
     def drain(self) -> None:
         """Answer what waits, and hand out nothing more; reports are still taken."""
         self._is_draining = True
-        self._drained.set()
+        for news in self._staying:
+            news.set()
         self._calls.queues.wake_all()
 
     def sweep(self) -> None:
@@ -90,6 +90,8 @@ class Workers:
         if self._calls.queues.waiting_polls >= self._options.waiting_polls_max:
             raise RateLimitedError(f"{self._options.waiting_polls_max} polls wait")
         session = self._enter(request.namespace, request.worker_id)
+        if session.is_drained:
+            return []
         try:
             return await self._calls.poll(
                 session,
@@ -116,12 +118,12 @@ class Workers:
         worker_id: str,
         beats: Sequence[TaskBeat],
         wait_s: float = 0.0,
-    ) -> list[Abandon]:
+    ) -> list[Directive]:
         """
-        Renew the leases of the tasks that a worker holds; return those it lost.
+        Renew the leases of the tasks that a worker holds; return those to stop.
 
-        If it lost none, the answer waits for *wait_s*: a wait that is cancelled before
-        is taken for the worker's death.
+        If there are none, the answer waits up to *wait_s* for one, or for the worker
+        to be drained: a wait that is cancelled before is taken for the worker's death.
 
         Raises:
             WorkerNotRegisteredError: The worker is unknown and holds nothing.
@@ -133,26 +135,48 @@ class Workers:
                 raise WorkerNotRegisteredError(worker_id)
             session = self._enter(namespace, worker_id)
         session.heard_of(self._clock.monotonic())
-        lost = self._calls.renew(session, beats)
-        if not lost and wait_s > 0 and not self._is_draining:
+        self._calls.renew(session, beats)
+        if wait_s > 0 and not (session.directives or self._is_draining):
             await self._stay(session, wait_s)
-        return lost
+        return session.take_directives()
 
     async def _stay(self, session: Session, wait_s: float) -> None:
         """Hold a heartbeat; whoever hangs up meanwhile may have died."""
-        if self._staying >= self._options.waiting_polls_max:
-            raise RateLimitedError(f"{self._staying} heartbeats wait")
-        self._staying += 1
+        if len(self._staying) >= self._options.waiting_polls_max:
+            raise RateLimitedError(f"{len(self._staying)} heartbeats wait")
+        news = asyncio.Event()
+        self._staying.add(news)
+        session.listeners.add(news.set)
         try:
             async with asyncio.timeout(min(wait_s, self._options.max_wait_s)):
-                await self._drained.wait()
+                await news.wait()
         except TimeoutError:
             pass
         except asyncio.CancelledError:
             self._calls.suspect(session)
             raise
         finally:
-            self._staying -= 1
+            session.listeners.discard(news.set)
+            self._staying.discard(news)
+
+    async def drain_worker(self, namespace: str, worker_id: str) -> int:
+        """
+        Give a worker no more tasks; return how many it holds.
+
+        Raises:
+            WorkerNotRegisteredError: The worker is unknown.
+        """
+        session = self._sessions.find(namespace, worker_id)
+        if session is None:
+            raise WorkerNotRegisteredError(worker_id)
+        session.is_drained = True
+        session.wake()
+        return len(session.held)
+
+    def is_drained(self, namespace: str, worker_id: str) -> bool:
+        """Whether somebody asked the worker to end."""
+        session = self._sessions.find(namespace, worker_id)
+        return session is not None and session.is_drained
 
     def _enter(self, namespace: str, worker_id: str) -> Session:
         session = self._sessions.enter(namespace, worker_id)

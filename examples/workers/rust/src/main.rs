@@ -53,7 +53,7 @@ impl Worker {
             let tasks = self.held.lock().unwrap().values().map(|held| held.beat()).collect();
             let request = HeartbeatRequest { worker_id: self.id.clone(), tasks, wait, ..Default::default() };
             match self.service.clone().heartbeat(request).await {
-                // There is only one directive: ABANDON.
+                // CANCEL and ABANDON alike mean to stop.
                 Ok(answer) => answer.into_inner().directives.iter().for_each(|each| self.drop(&each.task_token)),
                 Err(_) => sleep(Duration::from_millis(200)).await,
             }

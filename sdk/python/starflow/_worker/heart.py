@@ -78,8 +78,12 @@ class Heart:
                 response = self._link.beat(_reports(tasks, {}))
             for held in tasks:
                 held.context.progress_sent(news.get(held.token))
+        self.obey(response)
+
+    def obey(self, response: pb.HeartbeatResponse) -> None:
+        """Stop the tasks that the answer to a heartbeat names."""
         for directive in response.directives:
-            if directive.action == pb.TASK_ACTION_ABANDON:
+            if directive.action != pb.TASK_ACTION_UNSPECIFIED:
                 self._stop(directive.task_token, directive.reason)
 
     def _loop(self) -> None:
@@ -103,7 +107,7 @@ class Heart:
     def _stop(self, token: str, reason: str) -> None:
         held = self._ledger.abandon(token)
         if held is not None:
-            _logger.info("task %s is abandoned: %s", held.task.task_id, reason)
+            _logger.info("task %s is to stop: %s", held.task.task_id, reason)
             self._interrupt(held, reason or "the task is somebody else's now")
 
 

@@ -113,7 +113,7 @@ class Poller:
         self._open = None
         if response.tasks:
             self._executor.start(response.tasks)
-        if response.draining:
+        if response.draining or response.drained:
             self._pause()
         else:
             self._backoff.reset()

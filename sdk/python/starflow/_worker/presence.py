@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import grpc
 
@@ -22,9 +23,15 @@ class Presence:
     thread waits here: each answer begins the next heartbeat.
     """
 
-    def __init__(self, link: Link, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        link: Link,
+        ledger: Ledger,
+        obey: Callable[[pb.HeartbeatResponse], None],
+    ) -> None:
         self._link = link
         self._ledger = ledger
+        self._obey = obey
         self._lock = threading.Lock()
         self._stopped = False
         self._began_at = 0.0
@@ -60,9 +67,11 @@ class Presence:
 
     def _answered(self, call: "grpc.Future[pb.HeartbeatResponse]") -> None:
         early = time.monotonic() - self._began_at < _PAUSE_SECONDS
-        if not early and not call.cancelled() and call.exception() is None:
-            self.start()
-            return
+        if not call.cancelled() and call.exception() is None:
+            self._obey(call.result())
+            if not early:
+                self.start()
+                return
         with self._lock:
             if self._stopped:
                 return

@@ -37,7 +37,7 @@ class Session:
         self._ledger = Ledger(slots)
         self._link = Link(connection, worker, specs)
         self._heart = Heart(self._link, self._ledger, self._interrupt)
-        self._presence = Presence(self._link, self._ledger)
+        self._presence = Presence(self._link, self._ledger, self._heart.obey)
         self._reporter = Reporter(self._link, self._ledger, self._heart.beat)
         self._executor = Executor(
             functions,

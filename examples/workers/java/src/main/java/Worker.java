@@ -52,7 +52,7 @@ class Worker {
         while (true) {
             var request = HeartbeatRequest.newBuilder().setWorkerId(id).setWait(interval);
             held.values().forEach(each -> request.addTasks(each.beat()));
-            // There is only one directive: ABANDON.
+            // CANCEL and ABANDON alike mean to stop.
             var answer = again(() -> service.heartbeat(request.build()));
             answer.getDirectivesList().forEach(each -> drop(each.getTaskToken()));
         }
