@@ -24,7 +24,6 @@ from starflow_backends.store import (
     CorruptError,
     Phase,
     Store,
-    StoredRun,
     StoreError,
 )
 from starflow_service.engine.errors import LogCorruptError, SignalRefusal
@@ -34,7 +33,7 @@ from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine, Turn
 from starflow_service.runtime import pauses
 from starflow_service.runtime.appends import append_surely
-from starflow_service.runtime.attempts import decode_record, encode_record
+from starflow_service.runtime.attempts import encode_record
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.codec import Codec
 from starflow_service.runtime.errors import (
@@ -45,8 +44,9 @@ from starflow_service.runtime.errors import (
     RuntimeRefusal,
     StoreDownError,
 )
+from starflow_service.runtime.index import adopt, index_changes
 from starflow_service.runtime.live import Input, LiveRun, Stored
-from starflow_service.runtime.notes import Note, Pause
+from starflow_service.runtime.notes import Pause
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.slices import Computing, Line
@@ -326,7 +326,7 @@ class Runs:
         stored = await self._store.load(run.key)
         if stored is None or not stored.version:
             raise RunNotFoundError(run.namespace, run.run_id)
-        _adopt(run, stored, self._codec)
+        adopt(run, stored, self._codec)
         run.is_loaded = True
 
     async def _load_log(self, run: LiveRun, *, with_machine: bool) -> None:
@@ -456,7 +456,7 @@ class Runs:
     async def _save(self, run: LiveRun, phase: Phase) -> None:
         """Store what is new, then answer the inputs that brought it."""
         events = run.open_ledger.take()
-        changes, timers = _index_changes(run, events)
+        changes, timers = index_changes(run, events)
         if events or changes or run.changed_records or phase is not run.phase:
             await self._append(run, events, phase, changes)
             run.timers = timers
@@ -527,51 +527,9 @@ def _apply_readers(run: LiveRun) -> None:
             _apply(run, one)
 
 
-def _adopt(run: LiveRun, stored: StoredRun, codec: Codec) -> None:
-    run.version = stored.version
-    run.phase = stored.phase
-    run.timers = dict(stored.timers)
-    run.records = {v: decode_record(d, codec) for v, d in stored.attempts.items()}
-    run.retries = {
-        version: record.due_ns
-        for version, record in run.records.items()
-        if f"retry/{version}" in stored.timers
-    }
-    note = Note.decode(stored.note)
-    run.pause, run.segments, run.create_ns = note.pause, note.segments, note.create_ns
-    run.lines = note.lines
-
-
 def _log_prints(run: LiveRun) -> None:
     """Log what the script printed, now that its reasons are stored."""
     for line in run.prints:
         place = f"{line.filename}:{line.pos.line}" if line.filename else ""
         log.info("script.print", run=run.key, line=line.text, place=place)
     run.prints.clear()
-
-
-def _index_changes(
-    run: LiveRun, events: list[Event]
-) -> tuple[dict[str, int | None], dict[str, int]]:
-    """Bring what the index keeps of *run* up to date; return its timers and changes."""
-    if run.history.base != run.segments.present:
-        run.segments = run.segments.after(events)
-    if run.records:
-        run.forget_ended_calls()
-    run.note_expiries(events)
-    if not run.may_have_timers:
-        return {}, {}
-    timers = run.due_timers()
-    return _timer_changes(run.timers, timers), timers
-
-
-def _timer_changes(
-    before: dict[str, int], after: dict[str, int]
-) -> dict[str, int | None]:
-    changes: dict[str, int | None] = {
-        name: due for name, due in after.items() if before.get(name) != due
-    }
-    for name in before:
-        if name not in after:
-            changes[name] = None
-    return changes
