@@ -41,6 +41,12 @@ system: $(STAMP)  ## run only the tests that start and kill real processes
 	@scripts/redis.sh
 	@$(PY) -m pytest -m system $(ARGS)
 
+# Each named point of the server, and each fault of Redis and the network, that often.
+.PHONY: faults
+faults: $(STAMP)  ## kill and hinder real processes at every point; ROUNDS=20 for more
+	@scripts/redis.sh
+	@ROUNDS=$(or $(ROUNDS),5) $(PY) -m pytest -q tests/faults $(ARGS)
+
 # A failing seed is in the name of its test: STARFLOW_SEEDS=77-77 plays it alone.
 .PHONY: sim
 sim: $(STAMP)  ## replay generated workflows after every event; SEEDS=10000 for more

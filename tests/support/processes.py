@@ -180,6 +180,8 @@ class Server(Process):
         self.store = store or f"sqlite:{place / 'starflow.db'}"
         arguments = ("--store", self.store, *options)
         super().__init__("server", place, "starflow_service", *arguments)
+        # For the lives to come.
+        self.more_options: tuple[str, ...] = ()
         self._port = 0
         self._starts = 0
 
@@ -208,7 +210,9 @@ class Server(Process):
         self._starts += 1
         port_file = self.place / f"port-{self._starts}"
         listen = f"127.0.0.1:{self._port}"
-        self.launch("--listen", listen, "--port-file", str(port_file))
+        self.launch(
+            "--listen", listen, "--port-file", str(port_file), *self.more_options
+        )
         return port_file
 
 

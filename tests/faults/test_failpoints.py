@@ -1,0 +1,128 @@
+"""The server is killed at each of its named points, with runs of all shapes in flight.
+
+ROUNDS=20 kills it so often at each; SYSTEM_SEEDS="7 8" plays other moments.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from starflow_backends.failpoints import POINTS
+from tests.faults.load import Load
+from tests.support.processes import EndedError, Server, until
+from tests.support.redis_server import RedisServer
+from tests.system.histories import Outage
+from tests.system.scene import Scene, open_scene
+
+pytestmark = pytest.mark.system
+
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+SEEDS = [int(seed) for seed in os.environ.get("SYSTEM_SEEDS", "1").split()]
+STORES = ("sqlite", "redis")
+# Which coming-by kills, at most: the first few leave the least behind them.
+_NTH_MAX = 6
+# Points that a server comes by once.
+_ONCE = frozenset({"shutdown_drain", "during_recovery"})
+_LOOK_EVERY_S = 0.002
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="sf-redis-") as place:
+        server = RedisServer(Path(place))
+        server.start()
+        yield f"{server.url}?lease_ms=1500"
+        server.end()
+
+
+def points_of(store: str) -> list[str]:
+    others = [f"{other}_" for other in STORES if other != store]
+    return [name for name in POINTS if not name.startswith(tuple(others))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("store", STORES)
+async def test_killed_at_every_point(
+    tmp_path: Path, store: str, seed: int, redis_url: str
+) -> None:
+    chance = Random(f"{store} {seed}")
+    points = points_of(store) * ROUNDS
+    chance.shuffle(points)
+    url = redis_url if store == "redis" else ""
+    async with open_scene(tmp_path, "--allow-failpoints", store=url) as scene:
+        await scene.start_worker()
+        load = Load(scene)
+        async with load.going():
+            deaths = Deaths(scene, chance)
+            for point in points:
+                await deaths.die_at(point)
+            await deaths.start()
+        found = await load.check()
+    assert len(found) == load.ended > 0
+
+
+class Deaths:
+    """Sees the server die, and takes down when."""
+
+    def __init__(self, scene: Scene, chance: Random) -> None:
+        self._scene = scene
+        self._chance = chance
+        self._dead_since_ns = 0
+
+    async def die_at(self, point: str) -> None:
+        """See the server die at *point*, in the life that begins now."""
+        server = self._scene.server
+        nth = 1 if point in _ONCE else self._chance.randint(1, _NTH_MAX)
+        await self.start("--failpoint", f"{point}:kill:{nth}")
+        if point == "shutdown_drain":
+            server.send(signal.SIGTERM)
+        while server.is_running:
+            self._dead_since_ns = time.time_ns()
+            await asyncio.sleep(_LOOK_EVERY_S)
+        status = await server.wait()
+        assert status == -signal.SIGKILL, f"at {point} it ended with {status}"
+
+    async def start(self, *options: str) -> None:
+        """Have a server again, after its death if there was one."""
+        server = self._scene.server
+        if server.is_running:
+            self._dead_since_ns = time.time_ns()
+            await server.kill()
+        server.more_options = options
+        # It may not even get as far as to listen.
+        with contextlib.suppress(EndedError):
+            await server.start()
+        self._scene.outages.append(Outage(self._dead_since_ns, time.time_ns()))
+
+
+async def test_an_append_whose_outcome_is_unknown_is_repeated(tmp_path: Path) -> None:
+    """The store says that it does not know, before and after it has written."""
+    events = ("start", "call", "return", "yield", "resume", "sleep", "finish")
+    points = [f"{when}_{event}" for when in ("before", "after") for event in events]
+    async with open_scene(tmp_path, "--allow-failpoints") as scene:
+        await scene.server.kill()
+        scene.server.more_options = (
+            "--failpoint",
+            ",".join(f"{point}:error:{n + 2}" for n, point in enumerate(points)),
+        )
+        await scene.server.start()
+        await scene.start_worker()
+        load = Load(scene)
+        async with load.going():
+            await until(lambda: load.ended > 40, "every point was come by")
+        await load.check()
+
+
+async def test_a_server_that_may_not_fail_on_purpose_refuses(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.more_options = ("--failpoint", "before_start:kill")
+
+    assert "--allow-failpoints" in await server.refuse_to_start()
