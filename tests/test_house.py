@@ -39,7 +39,8 @@ OWN_PACKAGES = frozenset({"starflow", "starflow_service", "starflow_backends", "
 THIRD_PARTY = frozenset(
     {
         "google", "greenlet", "grpc", "grpc_health", "grpc_reflection", "grpc_status",
-        "jsonschema", "orjson", "pytest", "redis", "referencing", "structlog", "uvloop",
+        "jsonschema", "opentelemetry", "orjson", "pydantic", "pytest", "pytest_asyncio",
+        "redis", "referencing", "structlog", "uvloop",
     }
 )  # fmt: skip
 
@@ -124,9 +125,12 @@ ROOMS = {
 
 # Narrower than the room, by file.
 ONLY_HERE = {
-    # A contract suite is made of tests.
-    "pytest": f"{BACKENDS}/testing.py",
-    "redis": f"{BACKENDS}/redis_wire.py",
+    # A contract suite is made of tests, and a plugin of fixtures.
+    "pytest": (f"{BACKENDS}/testing.py", f"{SDK}/_pytest_plugin.py"),
+    "pytest_asyncio": (f"{BACKENDS}/testing.py", f"{SDK}/_pytest_plugin.py"),
+    "redis": (f"{BACKENDS}/redis_wire.py",),
+    # For people who have it.
+    "opentelemetry": (f"{SDK}/_tracing.py",),
 }
 # What the service may know of backends: what they promise, and how to fail them.
 PROTOCOLS = frozenset(
@@ -196,11 +200,9 @@ def is_in(name: str, packages: frozenset[str]) -> bool:
 
 def may_import(room: Room, place: str, name: str) -> bool:
     top = name.partition(".")[0]
-    if top in ONLY_HERE and not (
-        room.directory == BACKENDS and place == ONLY_HERE[top]
-    ):
-        return False
-    if top in ONLY_HERE or is_in(name, room.may_import):
+    if top in ONLY_HERE:
+        return place in ONLY_HERE[top]
+    if is_in(name, room.may_import):
         return True
     if top in OWN_PACKAGES | THIRD_PARTY | ACCIDENTAL_PACKAGES:
         return False
@@ -342,6 +344,8 @@ def test_a_room_is_where_the_rules_look_for_it(name):
         (f"{SDK}/testing/x.py", "from starflow_service.runtime import runtime"),
         (f"{SDK}/testing/x.py", "from starflow_backends import MemoryStore"),
         (f"{SDK}/x.py", "import structlog"),
+        (f"{SDK}/x.py", "import pytest"),
+        (f"{SDK}/x.py", "import opentelemetry.trace"),
         (f"{SDK}/cli/x.py", "import starflow_backends"),
         (f"{SDK}/x.py", "from sdk.python import starflow"),
         (f"{SERVICE}/app.py", "import backends.starflow_backends"),
@@ -369,6 +373,7 @@ def test_a_broken_arrow_is_seen(tmp_path, place, line):
         (f"{BACKENDS}/testing.py", "import pytest"),
         (f"{SDK}/x.py", "import grpc, threading"),
         (f"{SDK}/testing/x.py", "from starflow_service.embedded import Embedded"),
+        (f"{SDK}/_pytest_plugin.py", "import pytest, pytest_asyncio"),
     ],
 )
 def test_an_allowed_arrow_is_not(tmp_path, place, line):

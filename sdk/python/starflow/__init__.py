@@ -32,10 +32,13 @@ if TYPE_CHECKING:
     from starflow._model import Validation as Validation
     from starflow._model import Wait as Wait
     from starflow._run import Run as Run
+    from starflow._sync import SyncClient as SyncClient
+    from starflow._sync import SyncRun as SyncRun
     from starflow._worker import Worker as Worker
     from starflow.errors import Conflict as Conflict
     from starflow.errors import ConversionError as ConversionError
     from starflow.errors import ForkedError as ForkedError
+    from starflow.errors import FunctionError as FunctionError
     from starflow.errors import FunctionUnknown as FunctionUnknown
     from starflow.errors import InvalidRequest as InvalidRequest
     from starflow.errors import NotFound as NotFound
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from starflow.errors import TooLarge as TooLarge
     from starflow.errors import Unavailable as Unavailable
     from starflow.errors import VersionOutOfRange as VersionOutOfRange
+    from starflow.errors import WorkerNotRegistered as WorkerNotRegistered
 
 _MODULES = {
     "_bundle": ("Bundle",),
@@ -84,11 +88,13 @@ _MODULES = {
         "Wait",
     ),
     "_run": ("Run",),
+    "_sync": ("SyncClient", "SyncRun"),
     "_worker": ("Worker",),
     "errors": (
         "Conflict",
         "ConversionError",
         "ForkedError",
+        "FunctionError",
         "FunctionUnknown",
         "InvalidRequest",
         "NotFound",
@@ -117,6 +123,7 @@ _MODULES = {
         "TooLarge",
         "Unavailable",
         "VersionOutOfRange",
+        "WorkerNotRegistered",
     ),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -83,6 +83,11 @@ class TaskContext:
         return self._task.function
 
     @property
+    def input(self) -> Any:
+        """The request as the script gave it, before types make anything of it."""
+        return _model.payload_value(self._task.input)
+
+    @property
     def call_version(self) -> int:
         """The version of the CALL event in the run's log."""
         return self._task.call_version

@@ -1,6 +1,6 @@
 """What the service answers, as plain Python values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -376,7 +376,10 @@ def _fields(message: Message) -> dict[str, Any]:
     values = {}
     for spec in message.DESCRIPTOR.fields:
         value = getattr(message, spec.name)
-        if spec.message_type is not None:
+        if isinstance(value, MutableMapping):
+            if value:
+                values[spec.name] = dict(value)
+        elif spec.message_type is not None:
             if message.HasField(spec.name):
                 values[spec.name] = _value(value)
         elif not isinstance(value, str | int | float):
