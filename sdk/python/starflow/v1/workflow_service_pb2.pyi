@@ -361,7 +361,7 @@ class ListReplicasRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Replica(_message.Message):
-    __slots__ = ("id", "address", "version", "start_time", "lease_left", "partitions", "runs", "self")
+    __slots__ = ("id", "address", "version", "start_time", "lease_left", "partitions", "runs", "answers")
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -369,7 +369,7 @@ class Replica(_message.Message):
     LEASE_LEFT_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
-    SELF_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
     id: str
     address: str
     version: str
@@ -377,8 +377,8 @@ class Replica(_message.Message):
     lease_left: _duration_pb2.Duration
     partitions: _containers.RepeatedScalarFieldContainer[int]
     runs: int
-    self: bool
-    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease_left: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., partitions: _Optional[_Iterable[int]] = ..., runs: _Optional[int] = ..., self: bool = ...) -> None: ...
+    answers: bool
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lease_left: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., partitions: _Optional[_Iterable[int]] = ..., runs: _Optional[int] = ..., answers: bool = ...) -> None: ...
 
 class ListReplicasResponse(_message.Message):
     __slots__ = ("replicas", "partitions", "unowned_partitions")
