@@ -195,6 +195,7 @@ async def test_looking_at_a_run_that_computes_does_not_put_it_to_rest():
             Options(),
             s.runtime._strikes,
             s.runtime._watchdog,
+            s.runtime.partitions,
             on_stored=lambda stored: None,
             on_lost=lambda key: None,
         )

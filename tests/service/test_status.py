@@ -94,6 +94,11 @@ CASES = [
         [],
     ),
     (
+        errors.RunMovingError("default/r"),
+        ("UNAVAILABLE", "RUN_MOVING", "try again in 1 s"),
+        [RetryInfo],
+    ),
+    (
         errors.StoreDownError("disk on fire"),
         ("UNAVAILABLE", "STORE_UNAVAILABLE", "does not answer"),
         [RetryInfo],

@@ -89,6 +89,10 @@ TABLE: dict[type[RuntimeRefusal], tuple[grpc.StatusCode, int]] = {
         _Code.UNAVAILABLE,
         failure_pb2.ERROR_REASON_SERVER_DRAINING,
     ),
+    errors.RunMovingError: (
+        _Code.UNAVAILABLE,
+        failure_pb2.ERROR_REASON_RUN_MOVING,
+    ),
     errors.StoreDownError: (
         _Code.UNAVAILABLE,
         failure_pb2.ERROR_REASON_STORE_UNAVAILABLE,

@@ -20,6 +20,7 @@ from collections.abc import Callable, Container, Sequence
 from starflow_backends import failpoints
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.options import Options
+from starflow_service.runtime.partitions import Partitions
 from starflow_service.runtime.pending import Lease, PendingCall, Session
 from starflow_service.runtime.queues import PollWaiter, QueueName, Queues
 from starflow_service.runtime.tokens import Token, Tokens
@@ -45,6 +46,7 @@ class Calls:
         options: Options,
         clock: Clock,
         tokens: Tokens,
+        partitions: Partitions,
         *,
         spec_of: Callable[[str, str], FunctionSpec | None],
         on_timeout: Callable[[PendingCall], None],
@@ -54,6 +56,7 @@ class Calls:
         self._options = options
         self._clock = clock
         self._tokens = tokens
+        self._partitions = partitions
         self._spec_of = spec_of
         # What to do with an attempt that took too long, and with a call whose workers
         # were lost too often.
@@ -123,6 +126,13 @@ class Calls:
         for version in ended:
             self.close(run, version, why)
 
+    def forget(self, concerned: Callable[[str], bool]) -> None:
+        """Drop the calls of runs that are *concerned*; who holds one may go on."""
+        for run in [run for run in self._calls if concerned(run)]:
+            for call in self._calls.pop(run).values():
+                call.is_closed = True
+                self._end_lease(call)
+
     def requeue(self, call: PendingCall) -> None:
         """Offer *call* again, unless somebody has it or it is closed."""
         if call.is_closed or call.is_queued or call.is_settling or call.lease:
@@ -172,6 +182,18 @@ class Calls:
             return await self.queues.wait(waiter, timeout_s)
         finally:
             session.listeners.discard(leave_if_drained)
+
+    def take(
+        self,
+        session: Session,
+        names: Sequence[QueueName],
+        *,
+        tasks_max: int,
+        bytes_max: int,
+    ) -> list[Task]:
+        """Lease the oldest calls of the queues *names*, as far as there are any."""
+        taken = self.queues.take(names, calls_max=tasks_max, bytes_max=bytes_max)
+        return self._hand_out(session, taken, "") if taken else []
 
     def _repeated(self, session: Session, poll_id: str) -> list[Task]:
         tokens = session.polls.get(poll_id, ()) if poll_id else ()
@@ -263,6 +285,9 @@ class Calls:
             parts = self._tokens.parse(beat.token)
             call = None if parts is None else self.claim(beat.token, parts, session)
             if call is None:
+                if parts is not None and not self._partitions.serves(parts.run):
+                    # Its run moves: whoever has it then will say.
+                    continue
                 if beat.token not in session.directives:
                     session.tell(beat.token, TaskAction.ABANDON, _LOST)
                 continue

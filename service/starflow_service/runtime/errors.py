@@ -17,6 +17,7 @@
   x WorkerNotRegisteredError      register first
   x RateLimitedError              a bound of the service is reached; try again later
   x DrainingError                 this server is shutting down
+  x RunMovingError                the run is on its way to another server
   x StoreDownError                the store does not answer
   x LogCorruptedError             a stored event cannot be read
 
@@ -180,6 +181,20 @@ class DrainingError(RuntimeRefusal):
 
     def __init__(self) -> None:
         super().__init__("this server is shutting down: connect again")
+
+
+class RunMovingError(RuntimeRefusal):
+    """
+    The run is not this server's, or not any more.
+
+    What was asked for was not done, or is found again by whoever asks once more.
+    """
+
+    def __init__(self, run: str, retry_s: float = 1.0) -> None:
+        super().__init__(
+            f"run {run} is on its way to another server: try again in {retry_s:g} s"
+        )
+        self.retry_s = retry_s
 
 
 class StoreDownError(RuntimeRefusal):

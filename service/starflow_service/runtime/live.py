@@ -55,6 +55,8 @@ class LiveRun:
     # What plays its rounds while it is busy.
     work: asyncio.Task[None] | None = None
     is_loaded: bool = False
+    # Whether its partition was closed: what it still does is its last.
+    is_leaving: bool = False
     # Whether the script has not been turned yet.
     is_new: bool = False
     # By the monotonic clock.

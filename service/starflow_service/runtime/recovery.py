@@ -1,4 +1,4 @@
-"""Brings back what a store holds: at the start, and after the store failed.
+"""Brings back what a store holds: a partition's runs, or one after the store failed.
 
 What a run needs is told by its phase.  Runs whose script stood still need no
 interpreter: their open calls are offered to workers again, and everything else waits
@@ -19,6 +19,7 @@ from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.errors import RuntimeRefusal
 from starflow_service.runtime.live import LiveRun
+from starflow_service.runtime.partitions import Partitions
 from starflow_service.runtime.pauses import crash_loop
 from starflow_service.runtime.pending import PendingCall
 from starflow_service.runtime.registry import Registry
@@ -35,7 +36,7 @@ _COMPUTES_S = 0.5
 
 
 class Recovery:
-    """Recovers all runs at the start, and single ones when their state is unknown."""
+    """Recovers partitions, and single runs when their state is unknown."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Recovery:
         registry: Registry,
         clock: Clock,
         strikes: Strikes,
+        partitions: Partitions,
         *,
         crash_grace_s: float,
     ) -> None:
@@ -54,15 +56,23 @@ class Recovery:
         self._registry = registry
         self._clock = clock
         self._strikes = strikes
+        self._partitions = partitions
         self._crash_grace_s = crash_grace_s
         self._lost: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def recover_all(self) -> int:
-        """Recover every run that a server has to act on; return how many."""
+    async def recover(self, partition: int) -> int:
+        """
+        Recover the runs of *partition* that a server has to act on; return how many.
+
+        Raises:
+            StoreError: The store cannot be used.
+        """
         count, after = 0, ""
         phases = (Phase.RUNNABLE, Phase.CALLING, Phase.PAUSED)
-        while keys := await self._store.runs_in(phases, after=after, limit=_PAGE):
+        while keys := await self._store.runs_in(
+            phases, after=after, limit=_PAGE, partitions=(partition,)
+        ):
             if failpoints.armed:
                 failpoints.reach("during_recovery")
             recoveries = (self._recover(key, self._bring_back_at_start) for key in keys)
@@ -92,6 +102,9 @@ class Recovery:
         while True:
             await asyncio.sleep(_RETRY_S)
             self._lost.discard(key)
+            if not self._partitions.is_open(key):
+                # Its new owner recovers it.
+                return
             try:
                 if await self._store.load(key) is not None:
                     await self._recover(key, self._bring_back_lost)

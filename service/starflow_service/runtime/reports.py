@@ -25,10 +25,12 @@ from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.errors import (
     FieldInvalidError,
+    RunMovingError,
     RuntimeRefusal,
     StoreDownError,
 )
 from starflow_service.runtime.live import LiveRun
+from starflow_service.runtime.partitions import Partitions
 from starflow_service.runtime.pending import PendingCall, Session
 from starflow_service.runtime.runs import Runs
 from starflow_service.runtime.tokens import Token, Tokens
@@ -48,11 +50,19 @@ APPLIED, IGNORED = CompletionStatus.APPLIED, CompletionStatus.IGNORED
 class Reports:
     """Takes the reports of workers."""
 
-    def __init__(self, runs: Runs, calls: Calls, tokens: Tokens, clock: Clock) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        calls: Calls,
+        tokens: Tokens,
+        clock: Clock,
+        partitions: Partitions,
+    ) -> None:
         self._runs = runs
         self._calls = calls
         self._tokens = tokens
         self._clock = clock
+        self._partitions = partitions
         # Failures that the service itself found, on their way into the store.
         self._own: set[asyncio.Future[CompletionStatus]] = set()
 
@@ -64,6 +74,7 @@ class Reports:
 
         Raises:
             StoreDownError: One of them could not be stored; send all of them again.
+            RunMovingError: The same, because its run is not this server's.
         """
         if failpoints.armed:
             failpoints.reach("complete_received")
@@ -114,6 +125,8 @@ class Reports:
             return FieldInvalidError("task_token", "no token of this service")
         call = self._calls.claim(report.token, parts, session)
         if call is None:
+            if not self._partitions.serves(parts.run):
+                return _moving(parts.run)
             return self._was_recorded(parts)
         if call.record is not None and call.record.delivery == parts.delivery:
             # The failure of this delivery is recorded; the call backs off.
@@ -229,6 +242,15 @@ class Reports:
             return APPLIED
 
         return apply, False
+
+
+def _moving(run: str) -> Awaitable[CompletionStatus]:
+    refused: asyncio.Future[CompletionStatus]
+    refused = asyncio.get_running_loop().create_future()
+    refused.set_exception(RunMovingError(run))
+    # Another report of the same request may be refused first.
+    refused.exception()
+    return refused
 
 
 # How an input is applied, and whether it can move the script.

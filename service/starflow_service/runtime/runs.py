@@ -22,6 +22,7 @@ from starflow_backends.store import (
     Append,
     ConflictError,
     CorruptError,
+    NotOwnerError,
     Phase,
     Store,
     StoreError,
@@ -40,6 +41,7 @@ from starflow_service.runtime.errors import (
     DrainingError,
     LogCorruptedError,
     RateLimitedError,
+    RunMovingError,
     RunNotFoundError,
     RuntimeRefusal,
     StoreDownError,
@@ -48,6 +50,7 @@ from starflow_service.runtime.index import adopt, index_changes
 from starflow_service.runtime.live import Input, LiveRun, Stored
 from starflow_service.runtime.notes import Pause
 from starflow_service.runtime.options import Options
+from starflow_service.runtime.partitions import Partitions
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.slices import Computing, Line
 from starflow_service.runtime.strikes import STRIKES_MAX, Strikes, script_name
@@ -80,6 +83,7 @@ class Runs:
         options: Options,
         strikes: Strikes,
         watchdog: Watchdog,
+        partitions: Partitions,
         *,
         on_stored: Callable[[Stored], None],
         on_lost: Callable[[str], None],
@@ -96,6 +100,7 @@ class Runs:
         self._line = Line(clock, options.slice_s)
         self._strikes = strikes
         self._watchdog = watchdog
+        self._partitions = partitions
         self._runs: OrderedDict[str, LiveRun] = OrderedDict()
         self._rounds: set[asyncio.Task[None]] = set()
         self._burials: set[asyncio.Task[None]] = set()
@@ -174,6 +179,24 @@ class Runs:
                 self._drop(run)
                 over -= 1
 
+    def drop(self, partition: int) -> list[asyncio.Task[None]]:
+        """
+        Drop the runs of *partition*, which was closed.
+
+        Return the rounds under way: each is the last of its run, and is stored if the
+        partition is still this server's.
+        """
+        rounds = []
+        of = self._partitions.of
+        for run in [run for run in self._runs.values() if of(run.key) == partition]:
+            run.is_leaving = True
+            if run.is_busy and run.work is not None:
+                rounds.append(run.work)
+                del self._runs[run.key]
+            else:
+                self._drop(run)
+        return rounds
+
     async def close(self) -> None:
         """Finish the rounds under way and drop every interpreter."""
         self._is_closed = True
@@ -200,6 +223,8 @@ class Runs:
     def _enter(self, key: str) -> LiveRun:
         if self._is_closed:
             raise DrainingError
+        if not self._partitions.is_open(key):
+            raise RunMovingError(key)
         if len(self._rounds) >= self._options.busy_runs_max:
             raise RateLimitedError(f"{len(self._rounds)} runs are being worked on")
         namespace, _, run_id = key.partition("/")
@@ -218,6 +243,8 @@ class Runs:
         try:
             while run.inbox:
                 await self._round(run)
+            if run.is_leaving:
+                self._drop(run)
         finally:
             # Not by a callback, which would be one more turn of the loop for each step.
             self._rounds.discard(work)
@@ -237,6 +264,8 @@ class Runs:
         except (LogCorruptError, CorruptError) as error:
             await self._park_corrupt(run, str(error))
             self._fail(run, inputs, LogCorruptedError(run.run_id, str(error)))
+        except NotOwnerError:
+            self._fail(run, inputs, RunMovingError(run.key))
         except StoreError as error:
             self._fail(run, inputs, StoreDownError(str(error)))
             self._on_lost(run.key)
@@ -261,7 +290,7 @@ class Runs:
             one.is_applied = False
         self._fail(run, [one for one in inputs if one not in again], error)
         run.inbox.extendleft(reversed(again))
-        if run.inbox:
+        if run.inbox and not run.is_leaving:
             self._runs[run.key] = run
 
     def _fail(self, run: LiveRun, inputs: Iterable[Input], error: Exception) -> None:
@@ -272,7 +301,7 @@ class Runs:
             if not one.answer.done():
                 one.answer.set_exception(error)
         # What came in the meantime is applied to the log as it is read again.
-        if run.inbox:
+        if run.inbox and not run.is_leaving:
             self._runs[run.key] = run
 
     async def _park_corrupt(self, run: LiveRun, problem: str) -> None:
@@ -399,6 +428,8 @@ class Runs:
             if self._is_closed:
                 # It goes on where it was when a server starts.
                 raise DrainingError
+            if run.is_leaving:
+                raise RunMovingError(run.key)
             if slices % _SLICES_BEFORE_STORE == 0 and not machine.is_replaying:
                 run.take_prints(machine)
                 _apply_readers(run)

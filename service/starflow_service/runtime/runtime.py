@@ -32,6 +32,7 @@ from starflow_service.runtime.garbage import Garbage
 from starflow_service.runtime.live import LiveRun, Stored
 from starflow_service.runtime.notes import Note
 from starflow_service.runtime.options import Options
+from starflow_service.runtime.partitions import Partitions, only_one
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.recovery import Recovery, make_pending
 from starflow_service.runtime.registry import Registry
@@ -58,6 +59,9 @@ from starflow_service.starlark.bundle import Source
 
 log = structlog.get_logger()
 
+# How long the rounds under way may take when a partition is given back.
+_ROUNDS_S = 5.0
+
 
 class Runtime:
     """Owns the runs of one store: drives them, and answers for them."""
@@ -70,11 +74,20 @@ class Runtime:
         clock: Clock,
         *,
         mark: Mark | None = None,
+        partition_of: Callable[[str], int] | None = None,
     ) -> None:
+        """
+        Take what the runtime works with.
+
+        *partition_of* says which partition a run is of.  Without it there is one, which
+        is acquired when the runtime is opened.
+        """
         self.store = store
         self.options = options
         self._codec = codec
         self._clock = clock
+        self.partitions = Partitions(partition_of or only_one)
+        self._is_alone = partition_of is None
         self._watches = Watches()
         self._registry = Registry(store, codec)
         self._programs = Programs(
@@ -91,6 +104,7 @@ class Runtime:
             options,
             self._strikes,
             self._watchdog,
+            self.partitions,
             on_stored=self._on_stored,
             on_lost=self._on_lost,
         )
@@ -111,7 +125,7 @@ class Runtime:
 
     async def open(self) -> None:
         """
-        Read the registry, recover the runs, start the timers.
+        Read the registry, start the timers, and recover the runs of a single server.
 
         The store is open already.
         """
@@ -123,11 +137,14 @@ class Runtime:
             self.options,
             self._clock,
             self._tokens,
+            self.partitions,
             spec_of=self._registry.spec,
             on_timeout=lambda call: self._reports.time_out(call),
             on_exhausted=lambda call: self._reports.give_up(call),
         )
-        self._reports = Reports(self._runs, self._calls, self._tokens, self._clock)
+        self._reports = Reports(
+            self._runs, self._calls, self._tokens, self._clock, self.partitions
+        )
         self.workers = Workers(
             self.options, self._clock, self._registry, self._calls, self._reports
         )
@@ -138,15 +155,56 @@ class Runtime:
             self._registry,
             self._clock,
             self._strikes,
+            self.partitions,
             crash_grace_s=self.options.crash_grace_s,
         )
         await self._registry.open()
         await self._strikes.open(self._watchdog.mark)
         self._watchdog.open()
-        recovered = await self._recovery.recover_all()
-        log.info("runtime.open", recovered_runs=recovered, store=self.store.kind)
+        if self._is_alone:
+            await self.acquire(0)
+        log.info("runtime.open", store=self.store.kind)
         self._timers.open()
         self._sweeper = asyncio.create_task(self._sweep())
+
+    async def acquire(self, partition: int) -> None:
+        """
+        Work on the runs of *partition* from now on.
+
+        Raises:
+            StoreError: They cannot be recovered now; none of them is worked on.
+        """
+        self.partitions.open(partition)
+        try:
+            recovered = await self._recovery.recover(partition)
+        except StoreError:
+            self.lose(partition)
+            raise
+        self.partitions.serve(partition)
+        self._timers.look()
+        log.info("runtime.acquired", partition=partition, recovered_runs=recovered)
+
+    async def give_back(self, partition: int) -> None:
+        """Work on the runs of *partition* no more, once what was begun is stored."""
+        self.partitions.close(partition)
+        rounds = self._runs.drop(partition)
+        if rounds:
+            # What a store that is down keeps from its end is refused by it later.
+            await asyncio.wait(rounds, timeout=_ROUNDS_S)
+        self._forget(partition)
+
+    def lose(self, partition: int) -> None:
+        """Drop all that is known of the runs of *partition*: they are not ours."""
+        self.partitions.close(partition)
+        self._runs.drop(partition)
+        self._forget(partition)
+
+    def _forget(self, partition: int) -> None:
+        def concerned(run: str) -> bool:
+            return self.partitions.of(run) == partition
+
+        self._calls.forget(concerned)
+        self._watches.wake(concerned)
 
     async def drain(self) -> None:
         """Answer what waits, and take nothing new; what is held may be reported."""
@@ -369,7 +427,8 @@ class Runtime:
     def _on_stored(self, stored: Stored) -> None:
         """Let out what a round decided, now that it is stored."""
         run = stored.run
-        for event in stored.events:
+        # The calls of a run that leaves are its next owner's.
+        for event in () if run.is_leaving else stored.events:
             if type(event) is Return or type(event) is Yield:
                 self._calls.close(run.key, event.call_version)
             elif type(event) is Call:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 
 class Watch:
@@ -73,6 +74,11 @@ class Watches:
         """*run* changed."""
         for watch in self._by_run.get(run, ()):
             watch.notify(is_at_rest=is_at_rest)
+
+    def wake(self, concerned: Callable[[str], bool]) -> None:
+        """Let all look who watch a run that is *concerned*."""
+        for run in [run for run in self._by_run if concerned(run)]:
+            self.notify(run, is_at_rest=True)
 
     def close(self) -> None:
         """End all waiting, now and from now on."""
