@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from starflow_backends import redis_rows as rows
 from starflow_backends import redis_script as script
 from starflow_backends.redis_appends import Appends
+from starflow_backends.redis_deletions import Deletions
+from starflow_backends.redis_find import FindQuery
 from starflow_backends.redis_layout import (
     PartitionKeys,
     head_crc,
@@ -27,9 +29,11 @@ from starflow_backends.store import (
     DueTimer,
     DueTimers,
     Durability,
+    Page,
     PermitAnswer,
     PermitRequest,
     Phase,
+    Query,
     QueueLimits,
     QueueState,
     StoredRun,
@@ -66,6 +70,7 @@ class RedisStore:
         self._link = Link(read_url(url), durability, tell)
         self._appends = Appends(self._link)
         self._permits = RedisPermits(self._link)
+        self._deletions = Deletions(self._link)
 
     @property
     def kind(self) -> str:
@@ -122,6 +127,14 @@ class RedisStore:
     ) -> list[str]:
         return await RunsQuery(self._link, phases, after, limit, partitions).run()
 
+    async def find(self, query: Query) -> Page:
+        return await FindQuery(self._link, query).run()
+
+    async def delete(
+        self, run: str, *, expected_version: int, tombstone_ns: int
+    ) -> bool:
+        return await self._deletions.delete(run, expected_version, tombstone_ns)
+
     async def timers_due(self, *, limit: int = 1000) -> DueTimers:
         keys = [each.timers for each in self._link.keys.partitions]
         now, members = await self._link.run(script.TIMERS, keys, [b"%d" % (limit + 1)])
@@ -174,7 +187,7 @@ class RedisStore:
                 if cursor == b"0":
                     break
             # Those of no run, or damaged.
-            await self._link.ask([b"DEL", keys.timers])
+            await self._link.ask([b"DEL", keys.timers, keys.found])
 
     async def set_queue(self, name: str, limits: QueueLimits | None) -> bool:
         return await self._permits.set_queue(name, limits)
@@ -198,7 +211,7 @@ class RedisStore:
         crc = head_crc(run, head.version, int(Phase.RUNNABLE), append_id, b"")
         owner = await self._link.run(
             script.CLEAR,
-            [keys.partition, keys.runs, keys.timers, keys.run + name],
+            [keys.partition, keys.runs, keys.timers, keys.run + name, keys.found],
             [self._link.epochs[number], name, append_id.encode(), crc.encode()],
             run,
         )

@@ -1,26 +1,27 @@
 -- Carries out one append: checks everything first and writes last, for what a script
 -- has written before it fails stays written.
 --
--- KEYS  partition, runs, timers, run, log, and the records of scripts if there are some
--- ARGV  epoch, run, expected version, append id, phase, note, crc of the head;
+-- KEYS  partition, runs, timers, run, log, found, tombstone, and the records of scripts
+--       if there are some
+-- ARGV  epoch, run, expected version, append id, phase, note, crc of the head, entry;
 --       then four lists, each begun by its length: events (crc, event), timers (name,
 --       value or ''), attempts (version, value or ''), scripts (hash, value)
 --
 -- Returns the number of appends of the partition, or {what is wrong, detail}.
 
-local partition, runs, timers, head, log, scripts = unpack(KEYS)
-local epoch, run, expected, append_id, phase, note, crc = unpack(ARGV, 1, 7)
+local partition, runs, timers, head, log, found, tombstone, scripts = unpack(KEYS)
+local epoch, run, expected, append_id, phase, note, crc, entry = unpack(ARGV, 1, 8)
 
 local owned = redis.call('HMGET', partition, 'epoch', 'owner', 'appends')
 if owned[1] ~= epoch then
     return {'owner', owned[2] or ''}
 end
-local before = redis.call('HMGET', head, 'append', 'version', 'phase')
+local before = redis.call('HMGET', head, 'append', 'version', 'phase', 'entry')
 if before[1] == append_id then
     return tonumber(owned[3])
 end
 
-local at = 8
+local at = 9
 local function list()
     local first = at + 1
     at = first + 2 * tonumber(ARGV[at])
@@ -40,6 +41,9 @@ if not before[2] then
             return {'corrupt', 'its keys are gone'}
         end
     end
+    if redis.call('EXISTS', tombstone) == 1 then
+        return {'deleted', ''}
+    end
 end
 -- Without events a log with a hole is not continued, and its run can be parked.
 if first_event <= last_event and redis.call('XLEN', log) ~= tonumber(expected) then
@@ -48,6 +52,7 @@ end
 -- They fail if the key is of another type.
 redis.call('ZCARD', runs)
 redis.call('ZCARD', timers)
+redis.call('ZCARD', found)
 if first_script <= last_script then
     redis.call('HLEN', scripts)
 end
@@ -68,6 +73,27 @@ if before[3] ~= phase then
         redis.call('HINCRBY', partition, 'runs', 1)
     end
     redis.call('ZADD', runs, 0, phase .. ':' .. run)
+end
+if entry ~= '' then
+    local function places(value)
+        local set = {}
+        for place in string.gmatch(string.match(value, '^........([^\n]*)') or '', '[^,]+') do
+            set[place .. ' ' .. run] = true
+        end
+        return set
+    end
+    local new = places(entry)
+    if before[4] then
+        for member in pairs(places(before[4])) do
+            if not new[member] then
+                redis.call('ZREM', found, member)
+            end
+        end
+    end
+    for member in pairs(new) do
+        redis.call('ZADD', found, 0, member)
+    end
+    redis.call('HSET', head, 'entry', entry)
 end
 for n = first_timer, last_timer, 2 do
     local field, value = 'timer:' .. ARGV[n], ARGV[n + 1]

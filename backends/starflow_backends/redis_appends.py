@@ -13,6 +13,7 @@ from starflow_backends.store import (
     Append,
     ConflictError,
     CorruptError,
+    DeletedError,
     StoreError,
     UnavailableError,
 )
@@ -93,6 +94,8 @@ class Appends:
             if not detail.isdigit():
                 return CorruptError(append.run, 0, "its version is no number")
             return ConflictError(append.run, append.expected_version, int(detail))
+        if kind == b"deleted":
+            return DeletedError(append.run)
         if kind == b"corrupt":
             return CorruptError(append.run, 0, detail)
         if kind == b"owner":

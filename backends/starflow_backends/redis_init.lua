@@ -1,6 +1,6 @@
 -- Makes a store where there is none, and looks whether one that is there is whole.
 --
--- KEYS  store, then partition, runs, timers of each partition
+-- KEYS  store, then partition, runs, timers, found of each partition
 -- ARGV  layout, number of partitions, id
 --
 -- Returns what is wrong with which key, or nothing but the id of the store.
@@ -13,15 +13,17 @@ local is_new = redis.call('EXISTS', KEYS[1]) == 0
 if not is_new and redis.call('HGET', KEYS[1], 'partitions') ~= ARGV[2] then
     return {'raced', KEYS[1]}
 end
-for n = 2, #KEYS, 3 do
-    local partition, runs, timers = KEYS[n], KEYS[n + 1], KEYS[n + 2]
-    for key, wanted in pairs({[partition] = 'hash', [runs] = 'zset', [timers] = 'zset'}) do
+for n = 2, #KEYS, 4 do
+    local partition, runs, timers, places = unpack(KEYS, n, n + 3)
+    local kinds = {[partition] = 'hash', [runs] = 'zset', [timers] = 'zset',
+        [places] = 'zset'}
+    for key, wanted in pairs(kinds) do
         local found = kind(key)
         if found ~= 'none' and found ~= wanted then
             return {'foreign', key}
         end
     end
-    if is_new and redis.call('EXISTS', partition, runs, timers) > 0 then
+    if is_new and redis.call('EXISTS', partition, runs, timers, places) > 0 then
         return {'gone', KEYS[1]}
     elseif not is_new then
         local count = redis.call('HMGET', partition, 'epoch', 'appends', 'runs')
@@ -33,7 +35,7 @@ for n = 2, #KEYS, 3 do
     end
 end
 if is_new then
-    for n = 2, #KEYS, 3 do
+    for n = 2, #KEYS, 4 do
         redis.call('HSET', KEYS[n], 'epoch', 0, 'owner', '', 'until_ms', 0,
             'lease_ms', 0, 'appends', 0, 'runs', 0)
     end

@@ -14,8 +14,11 @@ key                        type   what it holds
 ``{sf:P:N}:partition``     hash   epoch, owner, lease_ms, until_ms; appends, runs
 ``{sf:P:N}:runs``          zset   ``PHASE:RUN`` of every run, all with score 0
 ``{sf:P:N}:timers``        zset   ``DUE CRC RUN\\0NAME`` of every timer, with score 0
-``{sf:P:N}:run:RUN``       hash   version, phase, append, note, crc; timer:*; attempt:*
+``{sf:P:N}:found``         zset   ``TERM TIME RUN`` of every run's entry, with score 0
+``{sf:P:N}:run:RUN``       hash   version, phase, append, note, crc; timer:*; attempt:*;
+                                  entry
 ``{sf:P:N}:log:RUN``       stream event VERSION at id ``0-VERSION``, with its crc
+``{sf:P:N}:gone:RUN``      string of a run that was deleted; it expires
 ========================== ====== ======================================================
 
 Sets whose members all have score 0 are kept in the order of their members.  So times
@@ -31,7 +34,7 @@ from zlib import crc32
 from starflow_backends.store import CorruptError
 
 # One more with each change that an older release could not read.
-LAYOUT = 1
+LAYOUT = 2
 PARTITIONS = 16
 PARTITIONS_MAX = 1024
 
@@ -61,9 +64,11 @@ class PartitionKeys:
     partition: bytes
     runs: bytes
     timers: bytes
+    found: bytes
     # Followed by the run.
     run: bytes
     log: bytes
+    gone: bytes
 
 
 class Keys:
@@ -94,7 +99,7 @@ class Keys:
 
     def _partition(self, number: int) -> PartitionKeys:
         tag = f"{{sf:{self.prefix}:{number}}}"
-        names = ("partition", "runs", "timers", "run:", "log:")
+        names = ("partition", "runs", "timers", "found", "run:", "log:", "gone:")
         return PartitionKeys(*(f"{tag}:{name}".encode() for name in names))
 
 

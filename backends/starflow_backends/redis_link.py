@@ -272,7 +272,7 @@ class Link:
     async def _init(self, pipe: Pipe) -> None:
         keys = [self.keys.store]
         for each in self.keys.partitions:
-            keys += (each.partition, each.runs, each.timers)
+            keys += (each.partition, each.runs, each.timers, each.found)
         count = b"%d" % len(self.keys.partitions)
         new_id = secrets.token_hex(8).encode()
         arguments = [b"%d" % LAYOUT, count, new_id]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from starflow_backends import redis_script as script
+from starflow_backends.redis_entries import entry_of, entry_value
 from starflow_backends.redis_layout import (
     Keys,
     attempt_of,
@@ -22,6 +23,7 @@ def append_command(
     """Return the command that carries out *append* in partition *number*."""
     of = keys.partitions[number]
     places = [of.partition, of.runs, of.timers, of.run + run, of.log + run]
+    places += (of.found, of.gone + run)
     if append.scripts:
         places.append(keys.records("script"))
     phase = int(append.phase)
@@ -35,6 +37,7 @@ def append_command(
         b"%d" % phase,
         append.note,
         crc.encode(),
+        b"" if append.entry is None else entry_value(append.run, append.entry),
     ]
     _add_lists(arguments, append)
     return script.APPEND.call(places, arguments)
@@ -105,7 +108,8 @@ def stored_run(run: str, fields: Fields) -> StoredRun:
         elif kind == "attempt":
             stored = attempt_of(run, name, value)
             attempts[int(name)] = stored
-    return StoredRun(head.version, head.phase, timers, attempts, head.note)
+    entry = entry_of(run, fields[b"entry"]) if b"entry" in fields else None
+    return StoredRun(head.version, head.phase, timers, attempts, head.note, entry)
 
 
 def events_of(run: str, first: int, count: int, answer: list[bytes]) -> list[bytes]:

@@ -30,4 +30,22 @@ CLEAR = Script("clear")
 INIT = Script("init")
 PERMITS = Script("permits")
 QUEUE = Script("queue")
-ALL = (APPEND, LOAD, READ, RUNS, TIMERS, CLAIM, RENEW, CLEAR, INIT, PERMITS, QUEUE)
+COUNT = Script("count")
+FIND = Script("find")
+DELETE = Script("delete")
+ALL = (
+    APPEND,
+    LOAD,
+    READ,
+    RUNS,
+    TIMERS,
+    CLAIM,
+    RENEW,
+    CLEAR,
+    INIT,
+    PERMITS,
+    QUEUE,
+    COUNT,
+    FIND,
+    DELETE,
+)

@@ -31,6 +31,10 @@ from starflow_backends.store import (
     Store,
     StoredRun,
 )
+from starflow_backends.testing_finding import (
+    DurableFindingContract,
+    FindingContract,
+)
 from starflow_backends.testing_permits import DurablePermitContract, PermitContract
 
 _SECOND = 1_000_000_000
@@ -81,7 +85,7 @@ async def assert_run(store: Store, run: str, events: list[bytes], **index: Any) 
 
 
 @pytest.mark.asyncio
-class StoreContract(PermitContract):
+class StoreContract(PermitContract, FindingContract):
     """The rules of `starflow_backends.store`, each with a test."""
 
     def new_store(self, place: Path) -> Store:
@@ -554,7 +558,9 @@ class StoreContract(PermitContract):
         assert store.durability in Durability
 
 
-class DurableStoreContract(StoreContract, DurablePermitContract):
+class DurableStoreContract(
+    StoreContract, DurablePermitContract, DurableFindingContract
+):
     """What a store promises besides when it keeps what it acknowledged."""
 
     async def test_everything_is_there_after_a_restart(self, tmp_path: Path) -> None:

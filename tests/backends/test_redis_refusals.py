@@ -17,6 +17,7 @@ from starflow_backends import (
 )
 from starflow_backends.redis import RedisStore
 from starflow_backends.redis_checks import Facts, check
+from starflow_backends.redis_layout import LAYOUT
 from starflow_backends.testing import appended
 from tests.support.redis_server import SAFE, RedisServer, free_port
 
@@ -279,7 +280,7 @@ async def test_a_store_of_a_newer_layout_is_left_alone(shared_redis, url):
 
     assert isinstance(error, LayoutError)
     assert "layout 999" in str(error)
-    shared_redis.command("HSET", key, "layout", "1")
+    shared_redis.command("HSET", key, "layout", str(LAYOUT))
     store = RedisStore(url)
     await store.open()
     assert await store.read("ns/r") == [b"one"]

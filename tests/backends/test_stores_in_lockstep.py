@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from starflow_backends import (
     Append,
     ConflictError,
     DueTimer,
+    Entry,
+    Found,
     MemoryStore,
     Phase,
+    Query,
     SqliteStore,
     StoredRun,
 )
@@ -32,6 +35,16 @@ ATTEMPTS = st.dictionaries(
     st.integers(1, 3), st.none() | st.binary(max_size=2), max_size=3
 )
 SCRIPTS = st.dictionaries(st.sampled_from("xyz"), st.binary(max_size=2), max_size=1)
+# What runs are found by.  Times are of the run, for all of its terms.
+ENTRIES = st.none() | st.builds(
+    lambda terms, time_ns, shown: Entry(dict.fromkeys(terms, time_ns), shown),
+    st.sets(st.integers(0, 3), max_size=3),
+    st.integers(0, 5),
+    st.binary(max_size=2),
+)
+GROUPS = st.lists(
+    st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=2
+)
 SPACES = st.sampled_from(["script", "other"])
 KEYS = st.sampled_from("xyz")
 
@@ -46,6 +59,7 @@ class Run:
     timers: dict[str, int] = field(default_factory=dict)
     attempts: dict[int, bytes] = field(default_factory=dict)
     note: bytes = b""
+    entry: Entry | None = None
 
 
 class Model:
@@ -69,6 +83,7 @@ class Model:
         run.note = append.note
         run.timers = changed(run.timers, append.timers)
         run.attempts = changed(run.attempts, append.attempts)
+        run.entry = append.entry or run.entry
         for key, text in append.scripts.items():
             self.records.setdefault(("script", key), text)
         return None
@@ -76,13 +91,28 @@ class Model:
     def clear_index(self) -> None:
         for run in self.runs.values():
             run.phase, run.note = Phase.RUNNABLE, b""
-            run.timers, run.attempts = {}, {}
+            run.timers, run.attempts, run.entry = {}, {}, None
 
     def load(self, name: str) -> StoredRun | None:
         run = self.runs.get(name)
         return run and StoredRun(
-            len(run.events), run.phase, run.timers, run.attempts, run.note
+            len(run.events), run.phase, run.timers, run.attempts, run.note, run.entry
         )
+
+    def find(self, query: Query) -> list[Found]:
+        """All that *query* asks for, in its order."""
+        found = []
+        for name, run in self.runs.items():
+            terms = run.entry.terms if run.entry else {}
+            times = {time_ns for time_ns in terms.values()}
+            if not all(any(term in terms for term in group) for group in query.groups):
+                continue
+            (time_ns,) = times
+            if not query.since_ns <= time_ns < query.before_ns:
+                continue
+            if name.startswith(query.prefix):
+                found.append(Found(name, time_ns, len(run.events), run.entry.summary))
+        return sorted(found, key=lambda each: (each.time_ns, each.run), reverse=True)
 
     def timers(self) -> list[DueTimer]:
         """All timers, the earliest first."""
@@ -96,6 +126,18 @@ class Model:
 
 def changed(before, changes):
     return {k: v for k, v in {**before, **changes}.items() if v is not None}
+
+
+async def all_found(store, query):
+    """What *store* finds, page by page."""
+    found = []
+    while True:
+        page = await store.find(query)
+        assert len(page.found) <= query.limit
+        found += page.found
+        if page.last is None:
+            return found
+        query = replace(query, after=page.last)
 
 
 class Lockstep(RuleBasedStateMachine):
@@ -176,6 +218,7 @@ class Lockstep(RuleBasedStateMachine):
         attempts=ATTEMPTS,
         note=st.binary(max_size=2),
         scripts=SCRIPTS,
+        entry=ENTRIES,
     )
     def append(self, name, **changes):
         self.appended([self.next_append(name, **changes)])
@@ -195,6 +238,7 @@ class Lockstep(RuleBasedStateMachine):
                 st.sampled_from(Phase),
                 TIMERS,
                 ATTEMPTS,
+                ENTRIES,
             ),
             max_size=12,
         )
@@ -202,13 +246,14 @@ class Lockstep(RuleBasedStateMachine):
     def append_together(self, steps):
         """Some conflict with each other, some follow upon each other."""
         appends = []
-        for name, size, phase, timers, attempts in steps:
+        for name, size, phase, timers, attempts, entry in steps:
             append = self.next_append(
                 name,
                 events=[b"%d" % n for n in range(size)],
                 phase=phase,
                 timers=timers,
                 attempts=attempts,
+                entry=entry,
             )
             appends.append(append)
         self.appended(appends)
@@ -219,6 +264,17 @@ class Lockstep(RuleBasedStateMachine):
         run = self.model.runs.get(name)
         if run and run.last:
             self.appended([run.last] * times)
+
+    @rule(name=st.sampled_from(RUNS))
+    @precondition(lambda self: self.model.runs)
+    def delete(self, name):
+        """Its key is free at once: clocks differ."""
+        run = self.model.runs.pop(name, None)
+        version = len(run.events) if run else 0
+        was_there = self.all(
+            lambda store: store.delete(name, expected_version=version, tombstone_ns=0)
+        )
+        assert was_there == (run is not None)
 
     @rule(space=SPACES, key=KEYS, value=st.binary(max_size=2), replace=st.booleans())
     def put_record(self, space, key, value, replace):
@@ -295,6 +351,18 @@ class Lockstep(RuleBasedStateMachine):
         found = self.all(lambda s: s.runs_in(phases, after=after, limit=limit))
 
         assert found == expected
+
+    @rule(
+        groups=GROUPS,
+        times=st.tuples(st.integers(0, 5), st.integers(0, 6)),
+        prefix=st.sampled_from(["", "ns/", "ns/1"]),
+        limit=st.integers(1, 4),
+    )
+    def look_for_entries(self, groups, times, prefix, limit):
+        query = Query(groups, *times, prefix=prefix, limit=limit)
+        expected = self.model.find(query)
+        for store in self.stores:
+            assert self.runner.run(all_found(store, query)) == expected
 
     @rule(limit=st.integers(0, 12))
     def look_for_timers(self, limit):
