@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from random import Random
 
@@ -31,9 +31,13 @@ def main(ctx, input):
 class Scene:
     """What one test plays with: a running server, and workers as it starts them."""
 
-    def __init__(self, stage: Stage, server: Server, client: starflow.Client) -> None:
+    def __init__(
+        self, stage: Stage, server: Server, client: starflow.Client, address: str
+    ) -> None:
         self.stage = stage
         self.server = server
+        # Where workers find it.
+        self.address = address
         self.client = client
         self.journal = Journal(stage.place / "journal")
         self.outages: list[Outage] = []
@@ -59,7 +63,7 @@ class Scene:
             f"worker-{self._launched}",
             self.stage.place,
             "tests.system.worker",
-            self.server.address,
+            self.address,
             str(self.stage.place / "journal"),
             str(self._gates),
         )
@@ -145,18 +149,24 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def open_scene(
-    place: Path, *options: str, store: str = ""
+    place: Path,
+    *options: str,
+    store: str = "",
+    front: Callable[[], str] | None = None,
 ) -> AsyncIterator[Scene]:
-    """Start a server in *place*; whatever happens, nothing runs afterwards."""
+    """
+    Start a server in *place*; whatever happens, nothing runs afterwards.
+
+    If something stands before it, *front* says where that listens.
+    """
     with Stage(place) as stage:
         server = stage.add(Server(place, *options, store=store))
         try:
             async with asyncio.timeout(2 * PATIENCE_S):
                 await server.start()
-                async with starflow.Client(
-                    server.address, patience=PATIENCE_S
-                ) as client:
-                    scene = Scene(stage, server, client)
+                address = front() if front else server.address
+                async with starflow.Client(address, patience=PATIENCE_S) as client:
+                    scene = Scene(stage, server, client, address)
                     try:
                         yield scene
                     finally:
