@@ -9,4 +9,5 @@ pytest.register_assert_rewrite(
     "starflow_backends.testing",
     "starflow_backends.testing_finding",
     "starflow_backends.testing_permits",
+    "starflow_backends.testing_records",
 )

@@ -126,7 +126,11 @@ ROOMS = {
 # Narrower than the room, by file.
 ONLY_HERE = {
     # A contract suite is made of tests, and a plugin of fixtures.
-    "pytest": (f"{BACKENDS}/testing.py", f"{SDK}/_pytest_plugin.py"),
+    "pytest": (
+        f"{BACKENDS}/testing.py",
+        f"{BACKENDS}/testing_finding.py",
+        f"{SDK}/_pytest_plugin.py",
+    ),
     "pytest_asyncio": (f"{BACKENDS}/testing.py", f"{SDK}/_pytest_plugin.py"),
     "redis": (f"{BACKENDS}/redis_wire.py",),
     # For people who have it.

@@ -36,6 +36,7 @@ from starflow_backends.testing_finding import (
     FindingContract,
 )
 from starflow_backends.testing_permits import DurablePermitContract, PermitContract
+from starflow_backends.testing_records import RecordContract
 
 _SECOND = 1_000_000_000
 _HOUR = 3_600 * _SECOND
@@ -85,7 +86,7 @@ async def assert_run(store: Store, run: str, events: list[bytes], **index: Any) 
 
 
 @pytest.mark.asyncio
-class StoreContract(PermitContract, FindingContract):
+class StoreContract(PermitContract, FindingContract, RecordContract):
     """The rules of `starflow_backends.store`, each with a test."""
 
     def new_store(self, place: Path) -> Store:
@@ -456,35 +457,7 @@ class StoreContract(PermitContract, FindingContract):
         for timer in found.due:
             assert dues[int(timer.run.removeprefix("ns/"))] == timer.due_ns
 
-    # Records.
-
-    async def test_records_are_kept_and_replaced(self, store: Store) -> None:
-        assert await store.get_record("space", "key") is None
-        assert await store.put_record("space", "key", b"one") == b"one"
-        assert await store.get_record("space", "key") == b"one"
-        assert await store.put_record("space", "key", b"two") == b"two"
-        assert await store.get_record("space", "key") == b"two"
-
-    async def test_a_record_can_be_put_once(self, store: Store) -> None:
-        """Of those who put it at the same time, all learn what one of them put."""
-        kept = await asyncio.gather(
-            *(
-                store.put_record("space", "key", b"%d" % n, replace=False)
-                for n in range(10)
-            )
-        )
-
-        assert len(set(kept)) == 1
-        assert await store.get_record("space", "key") == kept[0]
-
-    async def test_spaces_are_apart(self, store: Store) -> None:
-        await store.put_record("a", "key", b"of a")
-        await store.put_record("b", "key", b"of b")
-        await store.put_record("b", "other", b"")
-
-        assert await store.scan_records("a") == {"key": b"of a"}
-        assert await store.scan_records("b") == {"key": b"of b", "other": b""}
-        assert await store.scan_records("c") == {}
+    # Scripts.
 
     async def test_scripts_are_kept_with_the_append(self, store: Store) -> None:
         """The first text stays: an equal hash is an equal script."""
