@@ -26,18 +26,37 @@ async def ask(
     *,
     queue: str = "ns/q",
     lasts_ms: int = _LONG_MS,
-    **others: str,
+    ended: str = "",
+    unused: str = "",
+    kept: str = "",
 ) -> PermitAnswer:
-    """Ask for permits for the holders named by the letters of *wanted*."""
-    lists = {name: tuple(letters) for name, letters in others.items()}
+    """Ask for permits; each letter is a holder."""
     return await store.permits(
-        PermitRequest(queue, lasts_ms, wanted=tuple(wanted), **lists)
+        PermitRequest(
+            queue,
+            lasts_ms,
+            ended=tuple(ended),
+            unused=tuple(unused),
+            kept=tuple(kept),
+            wanted=tuple(wanted),
+        )
     )
 
 
-async def granted(store: Store, wanted: str, **others: str) -> int:
+async def granted(
+    store: Store,
+    wanted: str,
+    *,
+    queue: str = "ns/q",
+    lasts_ms: int = _LONG_MS,
+    ended: str = "",
+    unused: str = "",
+) -> int:
     """Do as `ask`, and return how many of *wanted* have a permit."""
-    return (await ask(store, wanted, **others)).granted
+    answer = await ask(
+        store, wanted, queue=queue, lasts_ms=lasts_ms, ended=ended, unused=unused
+    )
+    return answer.granted
 
 
 async def state(store: Store, queue: str = "ns/q") -> QueueState:

@@ -30,8 +30,9 @@ def test_the_options_of_a_call_are_recorded():
     call = call_of("""
 flow.call(ctx, test.echo, 1, timeout=time.minute, attempt_timeout=2 * time.second,
     retry=dict(max_attempts=7, initial=time.second, max=time.hour, coefficient=1.5,
-        non_retryable=["A", "B_1"]))
+        non_retryable=["A", "B_1"]), queue="bank-1.eu")
 """)
+    assert call.queue == "bank-1.eu"
     assert call.expire_ns == call.time_ns + 60 * SECOND
     assert call.attempt_timeout_ns == 2 * SECOND
     assert call.retry == RetryPolicy(SECOND, 1.5, 3600 * SECOND, 7, ("A", "B_1"))
@@ -60,6 +61,11 @@ OPTIONS = {
     "timeout=1": ("timeout: got int, want time.duration, such as 5 * time.second"),
     "timeout=0 * time.second": ("timeout: want more than no time"),
     "attempt_timeout=-1 * time.second": ("attempt_timeout: want more than no time"),
+    "queue=3": ("queue: got int, want string"),
+    "queue='a b'": (
+        'queue: "a b" is no name of a queue (want letters, digits and any of _.- after'
+        " a letter or _, at most 128)"
+    ),
     "retry=3": (
         "retry: got int, want a dict of max_attempts, initial, max, c"
         "oefficient, non_retryable"

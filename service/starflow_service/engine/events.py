@@ -95,6 +95,8 @@ class Call:
     attempt_timeout_ns: int | None = None
     # None: as the function is registered.
     retry: RetryPolicy | None = None
+    # The queue that it belongs to; empty: as the function is registered.
+    queue: str = ""
 
 
 @frozen

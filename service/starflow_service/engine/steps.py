@@ -125,11 +125,12 @@ def fault_of(error: EvalError) -> Fault:
 
 def call_terms(
     now_ns: int, options: CallOptions
-) -> tuple[int | None, int | None, RetryPolicy | None]:
-    """Return when a call expires, how long an attempt may take, and its retries."""
+) -> tuple[int | None, int | None, RetryPolicy | None, str]:
+    """Return a call's end, how long an attempt may take, its retries, its queue."""
     timeout = options.timeout_ns
     expire_ns = None if timeout is None else now_ns + timeout
-    return expire_ns, options.attempt_timeout_ns, _policy(options.retry)
+    policy = _policy(options.retry)
+    return expire_ns, options.attempt_timeout_ns, policy, options.queue or ""
 
 
 def _policy(retry: Retry | None) -> RetryPolicy | None:

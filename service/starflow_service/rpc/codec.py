@@ -190,6 +190,7 @@ def _fill_call(message: event_pb2.Event, event: events.Call) -> None:
         set_ns(detail.attempt_timeout, event.attempt_timeout_ns)
     if event.retry is not None:
         _fill_policy(detail.retry_policy, event.retry)
+    detail.queue = event.queue
 
 
 def _make_call(version: int, time_ns: int, detail: Detail) -> Event:
@@ -202,6 +203,7 @@ def _make_call(version: int, time_ns: int, detail: Detail) -> Event:
         _ns_if_set(detail, "expire_time"),
         _ns_if_set(detail, "attempt_timeout"),
         _make_policy(detail.retry_policy) if detail.HasField("retry_policy") else None,
+        detail.queue,
     )
 
 
@@ -426,6 +428,7 @@ def fill_spec(message: worker_service_pb2.FunctionSpec, spec: FunctionSpec) -> N
         set_ns(message.attempt_timeout, spec.attempt_timeout_ns)
     message.input_schema = spec.input_schema
     message.output_schema = spec.output_schema
+    message.queue = spec.queue
 
 
 def _fill_policy(message: retry_pb2.RetryPolicy, policy: RetryPolicy) -> None:
@@ -448,6 +451,7 @@ def _make_spec(message: worker_service_pb2.FunctionSpec) -> FunctionSpec:
         get_ns(timeout) if message.HasField("attempt_timeout") else None,
         message.input_schema,
         message.output_schema,
+        message.queue,
     )
 
 

@@ -74,6 +74,7 @@ SIGNAL_ID = _rule(r"[!-~]{1,256}", "at most 256 printable ASCII characters, no s
 SIGNAL_NAME = _rule(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,127}")
 REQUEST_ID = _rule(r"[!-~]{1,128}", "at most 128 printable ASCII characters, no spaces")
 SCRIPT_HASH = _rule(r"[0-9a-f]{64}", "a SHA-256 in lower-case hexadecimal")
+QUEUE = _rule(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 FAILURE_CODE = _rule(r"[A-Z][A-Z0-9_]{0,62}")
 FUNCTION = _rule(
     rf"(?=.{{3,255}}\Z){_PART}(?:\.{_PART})+",
@@ -227,6 +228,7 @@ def _spec(field: str, message: worker_service_pb2.FunctionSpec) -> FunctionSpec:
         else None,
         _within(f"{field}.input_schema", message.input_schema, SCHEMA_BYTES_MAX),
         _within(f"{field}.output_schema", message.output_schema, SCHEMA_BYTES_MAX),
+        QUEUE.check(f"{field}.queue", message.queue) if message.queue else "",
     )
 
 

@@ -18,10 +18,12 @@ import asyncio
 from collections.abc import Callable, Container, Sequence
 
 from starflow_backends import failpoints
+from starflow_backends.store import Store
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.partitions import Partitions
 from starflow_service.runtime.pending import Lease, PendingCall, Session
+from starflow_service.runtime.permits import Permits
 from starflow_service.runtime.queues import PollWaiter, QueueName, Queues
 from starflow_service.runtime.tokens import Token, Tokens
 from starflow_service.runtime.types import (
@@ -43,6 +45,7 @@ class Calls:
 
     def __init__(
         self,
+        store: Store,
         options: Options,
         clock: Clock,
         tokens: Tokens,
@@ -53,6 +56,15 @@ class Calls:
         on_exhausted: Callable[[PendingCall], None],
     ) -> None:
         self.queues = Queues()
+        self.permits = Permits(
+            store,
+            options,
+            clock,
+            tokens,
+            self.queues,
+            offer=self._offer,
+            on_limits=self._place_all,
+        )
         self._options = options
         self._clock = clock
         self._tokens = tokens
@@ -77,7 +89,7 @@ class Calls:
     def add(self, call: PendingCall) -> None:
         """Take a call whose CALL is stored and offer it to workers."""
         self._enter(call)
-        self.queues.put(call)
+        self._offer(call)
         if failpoints.armed:
             failpoints.reach("after_enqueue")
 
@@ -113,6 +125,8 @@ class Calls:
             if not calls:
                 del self._calls[run]
             call.is_closed = True
+            if call.permit is not None:
+                self.permits.drop(call)
             if call.lease is not None:
                 holder, token = call.lease.session, call.lease.task.token
                 self._end_lease(call)
@@ -131,13 +145,33 @@ class Calls:
         for run in [run for run in self._calls if concerned(run)]:
             for call in self._calls.pop(run).values():
                 call.is_closed = True
+                self.permits.forget(call)
                 self._end_lease(call)
 
     def requeue(self, call: PendingCall) -> None:
         """Offer *call* again, unless somebody has it or it is closed."""
         if call.is_closed or call.is_queued or call.is_settling or call.lease:
             return
-        self.queues.put(call)
+        self._offer(call)
+
+    def _offer(self, call: PendingCall) -> None:
+        """Let workers take *call*: now, or when its turn in a queue has come."""
+        queue = self.permits.place(call) if self.permits.is_used else None
+        if queue is None:
+            self.queues.put(call)
+        else:
+            self.permits.put(queue, call)
+
+    def _place_all(self) -> None:
+        """Some queue got limits: its calls wait there, and its tasks are counted."""
+        for call in self.queues.withdraw():
+            if call.permit is None:
+                self._offer(call)
+            else:
+                self.queues.put(call)
+        for call in self._leased.values():
+            if call.lease is not None and not call.lease.permit:
+                call.lease.permit = self.permits.lease_began(call, call.delivery)
 
     # Handing out
 
@@ -158,20 +192,33 @@ class Calls:
         names = [(session.namespace, function) for function in functions]
         ends_at = self._clock.monotonic() + wait_s
         while True:
+            if self.permits.is_used:
+                self.permits.want(names, tasks_max)
             taken = self.queues.take(names, calls_max=tasks_max, bytes_max=bytes_max)
             if taken:
                 return self._hand_out(session, taken, poll_id)
             left = ends_at - self._clock.monotonic()
-            if left <= 0 or not await self._wait(session, names, left):
-                return []
-            if session.is_silent:
+            if left <= 0:
+                break
+            is_fresh = await self._wait(session, names, left, room=tasks_max)
+            if not is_fresh or session.is_silent:
                 # Whoever waits behind it is woken for what it leaves.
                 return []
+        # A poll that does not wait gets at least an answer of the store.
+        if not (wait_s <= 0 and await self.permits.settle(names)):
+            return []
+        taken = self.queues.take(names, calls_max=tasks_max, bytes_max=bytes_max)
+        return self._hand_out(session, taken, poll_id)
 
     async def _wait(
-        self, session: Session, names: Sequence[QueueName], timeout_s: float
+        self,
+        session: Session,
+        names: Sequence[QueueName],
+        timeout_s: float,
+        *,
+        room: int,
     ) -> bool:
-        waiter = PollWaiter(names)
+        waiter = PollWaiter(names, room)
 
         def leave_if_drained() -> None:
             if session.is_drained:
@@ -192,6 +239,8 @@ class Calls:
         bytes_max: int,
     ) -> list[Task]:
         """Lease the oldest calls of the queues *names*, as far as there are any."""
+        if self.permits.is_used:
+            self.permits.want(names, tasks_max)
         taken = self.queues.take(names, calls_max=tasks_max, bytes_max=bytes_max)
         return self._hand_out(session, taken, "") if taken else []
 
@@ -218,7 +267,9 @@ class Calls:
         if call.spec is None:
             # It was recorded before anybody had registered the function.
             call.spec = self._spec_of(*call.queue)
-        token, delivery = self._tokens.make(call.run, call.call.version, call.attempt)
+        token, delivery = call.permit or self._tokens.make(
+            call.run, call.call.version, call.attempt
+        )
         task = self._task(call, token)
         self._begin_lease(session, call, task, delivery)
         return task
@@ -239,6 +290,8 @@ class Calls:
         )
         session.held[task.token] = call
         self._leased[task.token] = call
+        if self.permits.is_used:
+            call.lease.permit = self.permits.lease_began(call, delivery)
         self._watch_timeout(call, call.lease)
 
     def _task(self, call: PendingCall, token: str) -> Task:
@@ -417,3 +470,5 @@ class Calls:
             token = lease.task.token
             lease.session.held.pop(token, None)
             self._leased.pop(token, None)
+            if lease.permit:
+                self.permits.lease_ended(lease.permit, lease.ends_at)

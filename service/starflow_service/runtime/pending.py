@@ -7,6 +7,7 @@ and whoever has the log can make this again.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from starflow_service.engine.events import Call, RetryPolicy
 from starflow_service.runtime.attempts import AttemptRecord
@@ -16,6 +17,9 @@ from starflow_service.runtime.types import (
     Task,
     TaskAction,
 )
+
+if TYPE_CHECKING:
+    from starflow_service.runtime.limited import LimitedQueue
 
 # More directives than this are not kept for a worker that never asks for them.
 _DIRECTIVES_MAX = 1_000
@@ -81,6 +85,8 @@ class Lease:
     start_ns: int
     # Armed when the attempt's time ends before the lease does.
     timer: asyncio.TimerHandle | None = None
+    # The holder of its permit; empty if its queue has no limits.
+    permit: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,11 +115,21 @@ class PendingCall:
     is_closed: bool = False
     # Its place in time among all calls; 0: not queued yet.
     order: int = 0
+    # The queue with limits that it was offered in, if any, and the token and delivery
+    # that it has a permit for, or has asked for one.
+    limited: "LimitedQueue | None" = None
+    permit: tuple[str, str] | None = None
 
     @property
     def queue(self) -> tuple[str, str]:
         """The queue's name: namespace and function."""
         return self.namespace, self.call.function
+
+    @property
+    def queue_name(self) -> str:
+        """The name of the queue that may bound how many like it are executed."""
+        named = self.call.queue or (self.spec.queue if self.spec is not None else "")
+        return named or self.call.function.partition(".")[0]
 
     @property
     def key(self) -> tuple[str, int]:

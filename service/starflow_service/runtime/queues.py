@@ -8,13 +8,16 @@ store sets free then leaves in one answer.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Protocol
 
 from starflow_service.runtime.pending import PendingCall
 
 QueueName = tuple[str, str]  # namespace, function
+
+# Room for more than so many calls is as good as room for any number.
+_ROOM_MAX = 1_000
 
 
 class Waiter(Protocol):
@@ -30,6 +33,11 @@ class Waiter(Protocol):
         """Whether it would take a call now; if not, another one is woken."""
         ...
 
+    @property
+    def room(self) -> int:
+        """How many calls it would take now."""
+        ...
+
     def wake(self) -> None:
         """One of the queues may hold something: look."""
         ...
@@ -38,16 +46,22 @@ class Waiter(Protocol):
 class PollWaiter:
     """A poll that waits."""
 
-    __slots__ = ("future", "names")
+    __slots__ = ("_room", "future", "names")
 
-    def __init__(self, names: Sequence[QueueName]) -> None:
+    def __init__(self, names: Sequence[QueueName], room: int) -> None:
         self.names = names
+        self._room = room
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @property
     def takes(self) -> bool:
         """Whether it has not been woken yet."""
         return not self.future.done()
+
+    @property
+    def room(self) -> int:
+        """How many calls it would take."""
+        return 0 if self.future.done() else self._room
 
     def wake(self) -> None:
         """Let the poll look at the queues."""
@@ -70,6 +84,8 @@ class Queues:
         self._polls: set[PollWaiter] = set()
         self._fresh: set[QueueName] = set()
         self._orders = 0
+        # Told which queues somebody waits for, as he begins to; None: nobody cares.
+        self.on_room: Callable[[Sequence[QueueName]], None] | None = None
 
     @property
     def waiting_polls(self) -> int:
@@ -78,14 +94,46 @@ class Queues:
 
     def put(self, call: PendingCall) -> None:
         """Queue *call*; a call keeps its place in time when it comes back."""
+        queue = self._queues[call.queue]
+        if call.order == 0:
+            self.number(call)
+            queue.append(call)
+        elif queue and queue[-1].order < call.order:
+            queue.append(call)
+        else:
+            queue.appendleft(call)
+        call.is_queued = True
+        self._announce(call.queue)
+
+    def number(self, call: PendingCall) -> None:
+        """Give *call* its place in time, unless it has one."""
         if call.order == 0:
             self._orders += 1
             call.order = self._orders
-            self._queues[call.queue].append(call)
-        else:
-            self._queues[call.queue].appendleft(call)
-        call.is_queued = True
-        self._announce(call.queue)
+
+    def remove(self, call: PendingCall) -> None:
+        """Take one call out of its queue, wherever it stands there."""
+        queue = self._queues.get(call.queue)
+        if queue is not None and call in queue:
+            queue.remove(call)
+            call.is_queued = False
+
+    def withdraw(self) -> list[PendingCall]:
+        """Return all calls, oldest first; they are queued no more."""
+        calls = [call for queue in self._queues.values() for call in queue]
+        self._queues.clear()
+        for call in calls:
+            call.is_queued = False
+        return sorted((call for call in calls if call.is_offered), key=_order)
+
+    def room(self, name: QueueName) -> int:
+        """Return how many calls those who wait would take, as far as it matters."""
+        room = 0
+        for waiter in self._waiters.get(name, ()):
+            room += waiter.room
+            if room >= _ROOM_MAX:
+                break
+        return room
 
     def take(
         self, names: Sequence[QueueName], *, calls_max: int, bytes_max: int
@@ -127,6 +175,8 @@ class Queues:
             waiters = self._waiters[name]
             waiters.pop(waiter, None)
             waiters[waiter] = None
+        if self.on_room is not None:
+            self.on_room(waiter.names)
 
     def leave(self, waiter: Waiter) -> None:
         """Wake *waiter* no more, but whoever waits behind it for what it leaves."""

@@ -124,6 +124,9 @@ class Reports:
         if parts is None or not parts.run.startswith(f"{session.namespace}/"):
             return FieldInvalidError("task_token", "no token of this service")
         call = self._calls.claim(report.token, parts, session)
+        if self._calls.permits.is_used:
+            # Whatever becomes of the report: its worker is done.
+            self._calls.permits.done(parts)
         if call is None:
             if not self._partitions.serves(parts.run):
                 return _moving(parts.run)

@@ -134,6 +134,7 @@ class Runtime:
         )
         self._tokens = Tokens(secret, secrets.token_hex(4))
         self._calls = Calls(
+            self.store,
             self.options,
             self._clock,
             self._tokens,
@@ -161,6 +162,7 @@ class Runtime:
         await self._registry.open()
         await self._strikes.open(self._watchdog.mark)
         self._watchdog.open()
+        await self._calls.permits.open()
         if self._is_alone:
             await self.acquire(0)
         log.info("runtime.open", store=self.store.kind)
@@ -220,6 +222,7 @@ class Runtime:
             await asyncio.gather(self._sweeper, return_exceptions=True)
         await self._recovery.close()
         await self._timers.close()
+        await self._calls.permits.close()
         await self._reports.close()
         await self._runs.close()
         self._watchdog.close()

@@ -162,6 +162,8 @@ class FunctionSpec:
     attempt_timeout_ns: int | None = None
     input_schema: str = ""
     output_schema: str = ""
+    # The queue of its calls; empty: the first part of its name.
+    queue: str = ""
 
 
 @frozen

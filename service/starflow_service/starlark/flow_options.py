@@ -23,6 +23,7 @@ _ATTEMPTS_MAX = 1_000
 _COEFFICIENT_MAX = 1_000.0
 _CODES_MAX = 100
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,62}", re.ASCII)
+_QUEUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _SIGNAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,127}", re.ASCII)
 
 
@@ -80,16 +81,27 @@ def want_signal_name(m: "Meter", name: str, x: Any) -> str:
 
 
 def call_options(
-    m: "Meter", name: str, timeout: Any, attempt_timeout: Any, retry: Any
+    m: "Meter", name: str, timeout: Any, attempt_timeout: Any, retry: Any, queue: Any
 ) -> CallOptions | None:
     """Return the options of one call; None: all as usual."""
-    if timeout is None and attempt_timeout is None and retry is None:
+    if timeout is None and attempt_timeout is None and retry is None and queue is None:
         return None
     return CallOptions(
         want_span(name, "timeout", timeout),
         want_span(name, "attempt_timeout", attempt_timeout),
         None if retry is None else _retry(m, name, retry),
+        None if queue is None else _queue_name(m, name, queue),
     )
+
+
+def _queue_name(m: "Meter", name: str, x: Any) -> str:
+    text = want_str(name, "queue", x)
+    if _QUEUE_NAME.fullmatch(text) is None:
+        raise EvalError(
+            f"{name}: for parameter queue: {brief(m, text)} is no name of a queue "
+            "(want letters, digits and any of _.- after a letter or _, at most 128)"
+        )
+    return text
 
 
 def _retry(m: "Meter", name: str, x: Any) -> Retry:

@@ -54,6 +54,7 @@ class CallOptions:
     timeout_ns: int | None = None
     attempt_timeout_ns: int | None = None
     retry: Retry | None = None
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,12 @@ def _call(
     timeout: Any = None,
     attempt_timeout: Any = None,
     retry: Any = None,
+    queue: Any = None,
 ) -> Any:
     """Call a worker's function, with options, and return its result."""
     check_context("flow.call", ctx)
     path = want_function("flow.call", fn)
-    options = call_options(m, "flow.call", timeout, attempt_timeout, retry)
+    options = call_options(m, "flow.call", timeout, attempt_timeout, retry, queue)
     return m.host.call(m, path, req, options)
 
 
@@ -60,11 +61,12 @@ def _start(
     timeout: Any = None,
     attempt_timeout: Any = None,
     retry: Any = None,
+    queue: Any = None,
 ) -> Future:
     """Begin a call and return its future at once."""
     check_context("flow.start", ctx)
     path = want_function("flow.start", fn)
-    options = call_options(m, "flow.start", timeout, attempt_timeout, retry)
+    options = call_options(m, "flow.start", timeout, attempt_timeout, retry, queue)
     return m.host.start(m, path, req, options)
 
 
