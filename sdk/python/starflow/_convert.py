@@ -161,7 +161,7 @@ def decoder(annotation: Any) -> Decoder | None:
 
 def takes_objects(annotation: Any) -> bool:
     """Return whether a JSON object may become *annotation*."""
-    annotation = _strip(annotation)
+    annotation = strip(annotation)
     origin = typing.get_origin(annotation) or annotation
     if origin is Union or origin is types.UnionType:
         return any(map(takes_objects, typing.get_args(annotation)))
@@ -193,7 +193,7 @@ class _Compiler:
         self._records: dict[Any, list[Decoder]] = {}
 
     def compile(self, annotation: Any) -> Decoder | None:
-        annotation = _strip(annotation)
+        annotation = strip(annotation)
         if annotation in (Any, object) or isinstance(annotation, typing.TypeVar):
             return None
         if annotation is None or annotation is type(None):
@@ -243,7 +243,7 @@ class _Compiler:
         return _tuple_of([self.compile(argument) for argument in arguments])
 
     def _dict(self, arguments: tuple[Any, ...]) -> Decoder:
-        if arguments and _strip(arguments[0]) not in (str, Any):
+        if arguments and strip(arguments[0]) not in (str, Any):
             raise TypeError(f"the keys of a JSON object are str, not {arguments[0]!r}")
         item = self.compile(arguments[1]) if arguments else None
         return _exactly(dict) if item is None else _dict_of(item)
@@ -270,7 +270,7 @@ class _Compiler:
             decode = record(fields, lambda **known: known, keep_unknown=True)
         else:
             fields = {
-                field.name: (self.compile(hints[field.name]), _is_required(field))
+                field.name: (self.compile(hints[field.name]), is_required(field))
                 for field in dataclasses.fields(cls)
                 if field.init
             }
@@ -279,7 +279,7 @@ class _Compiler:
         return decode
 
 
-def _strip(annotation: Any) -> Any:
+def strip(annotation: Any) -> Any:
     """Return what stands behind NewType, Annotated, Required and `type` aliases."""
     while True:
         origin = typing.get_origin(annotation)
@@ -293,7 +293,8 @@ def _strip(annotation: Any) -> Any:
             return annotation
 
 
-def _is_required(field: "dataclasses.Field[Any]") -> bool:
+def is_required(field: "dataclasses.Field[Any]") -> bool:
+    """Return whether a JSON object must have *field* for its dataclass."""
     missing = dataclasses.MISSING
     return field.default is missing and field.default_factory is missing
 

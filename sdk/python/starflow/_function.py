@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
-from starflow import _convert
+from starflow import _convert, _schema
 from starflow._context import TaskContext, seconds
 from starflow._failure import duration
 from starflow.v1 import retry_pb2
@@ -70,7 +70,12 @@ class Function:
 
     def spec(self) -> pb.FunctionSpec:
         """Return what the service is told about it."""
-        spec = pb.FunctionSpec(name=self.name, description=self.description)
+        spec = pb.FunctionSpec(
+            name=self.name,
+            description=self.description,
+            input_schema=_schema.text_of(_input_schema(self.target)),
+            output_schema=_schema.text_of(_output_schema(self.target)),
+        )
         if self.retry is not None:
             spec.retry_policy.CopyFrom(self.retry.to_pb())
         if self.attempt_timeout is not None:
@@ -198,16 +203,10 @@ def _is_async(target: Callable[..., Any]) -> bool:
 
 def _compile(target: Callable[..., Any]) -> tuple[_convert.Decoder | None, Call]:
     """Return how *target* wants its request, and what calls it with that."""
-    parameters = list(inspect.signature(target).parameters.values())
-    hints = _hints(target)
-    takes_context = bool(parameters) and _is_context(parameters[0], hints)
-    rest = parameters[1:] if takes_context else parameters
-    for parameter in rest:
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            raise TypeError(f"{_name(target)} takes *args, which no request can fill")
+    takes_context, rest, hints = _request_of(target)
     if not rest:
         return None, _calls_without_request(target, takes_context)
-    if len(rest) == 1 and rest[0].kind in _POSITIONAL:
+    if _is_whole(rest):
         decode = _decoder(target, rest[0], hints)
         if decode and not _convert.takes_objects(hints.get(rest[0].name, Any)):
             # Nothing is lost: as the whole request, an object would be refused.
@@ -217,6 +216,48 @@ def _compile(target: Callable[..., Any]) -> tuple[_convert.Decoder | None, Call]
     if takes_context:
         return decode, lambda ctx, req: target(ctx, **req)
     return decode, lambda _, req: target(**req)
+
+
+def _request_of(
+    target: Callable[..., Any],
+) -> tuple[bool, list[inspect.Parameter], dict[str, Any]]:
+    """Return if *target* takes the context, its other parameters, and all its hints."""
+    parameters = list(inspect.signature(target).parameters.values())
+    hints = _hints(target)
+    takes_context = bool(parameters) and _is_context(parameters[0], hints)
+    rest = parameters[1:] if takes_context else parameters
+    for parameter in rest:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            raise TypeError(f"{_name(target)} takes *args, which no request can fill")
+    return takes_context, rest, hints
+
+
+def _is_whole(parameters: Sequence[inspect.Parameter]) -> bool:
+    """Return whether the one parameter there is takes the request as it is."""
+    return len(parameters) == 1 and parameters[0].kind in _POSITIONAL
+
+
+def _input_schema(target: Callable[..., Any]) -> _schema.Schema:
+    _, parameters, hints = _request_of(target)
+    if not parameters:
+        return {}
+    if not _is_whole(parameters):
+        return _schema.record_of(
+            {
+                p.name: (hints.get(p.name, Any), p.default is p.empty)
+                for p in parameters
+                if p.kind is not p.VAR_KEYWORD
+            }
+        )
+    hint = hints.get(parameters[0].name, Any)
+    schema = _schema.schema_of(hint, "input")
+    if _convert.takes_objects(hint):
+        return schema
+    return _schema.by_key(parameters[0].name, schema)
+
+
+def _output_schema(target: Callable[..., Any]) -> _schema.Schema:
+    return _schema.schema_of(_hints(target).get("return", Any), "output")
 
 
 def _calls_without_request(target: Callable[..., Any], takes_context: bool) -> Call:

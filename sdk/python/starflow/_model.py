@@ -373,7 +373,7 @@ def _wait(wait: run_pb2.Wait) -> Wait:
 
 def _fields(message: Message) -> dict[str, Any]:
     """Return what is set in *message*; numbers always, since 0 is a value."""
-    values = {}
+    values: dict[str, Any] = {}
     for spec in message.DESCRIPTOR.fields:
         value = getattr(message, spec.name)
         if isinstance(value, MutableMapping):

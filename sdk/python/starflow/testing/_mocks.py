@@ -151,7 +151,7 @@ def _nothing(name: str) -> Function:
     if not dot:
         raise ValueError(f"{name!r} is no dotted name such as 'payments.Charge'")
     module = Module(module_name)
-    module.function(lambda: None, name=function_name)
+    module.function(name=function_name)(lambda: None)
     (function,) = module
     return function
 
@@ -189,7 +189,7 @@ def _raising(error: BaseException | type[BaseException]) -> Call:
 
 def _executing(name: str, target: Callable[..., Any]) -> Call:
     module = Module("test")
-    module.function(target, name="mock")
+    module.function(name="mock")(target)
     (function,) = module
 
     async def call(ctx: TaskContext, request: Any) -> Any:
