@@ -63,6 +63,10 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
+        if handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(
+                self._both_ways(method, handler), None, handler.response_serializer
+            )
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(method, handler), None, handler.response_serializer
@@ -96,6 +100,20 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
+    def _both_ways(
+        self, method: str, handler: Handler
+    ) -> Callable[..., Awaitable[None]]:
+        parse, serve = handler.request_deserializer, handler.stream_stream
+
+        async def call(requests: AsyncIterator[bytes], context: Context) -> None:
+            request_id = self._enter(method)
+            try:
+                await serve(_Parsed(parse, requests), context)
+            except BaseException as error:
+                await _refuse(context, error, request_id)
+
+        return call
+
     def _enter(self, method: str) -> str:
         request_id = f"{self._boot}-{next(self._numbers)}"
         structlog.contextvars.bind_contextvars(
@@ -115,6 +133,22 @@ def _parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:
     except DecodeError:
         problem = "is not a message of the type that this method takes"
         raise FieldInvalidError("request", problem) from None
+
+
+class _Parsed:
+    """The messages of a stream of requests."""
+
+    def __init__(
+        self, parse: Callable[[bytes], Any], requests: AsyncIterator[bytes]
+    ) -> None:
+        self._parse = parse
+        self._next = requests.__aiter__().__anext__
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        return _parsed(self._parse, await self._next())
 
 
 async def _refuse(context: Context, error: BaseException, request_id: str) -> NoReturn:

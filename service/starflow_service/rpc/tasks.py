@@ -1,31 +1,46 @@
 """Tasks on their way to workers, and what workers say of them on its way back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+
+import structlog
 
 from starflow.v1 import worker_service_pb2 as pb
 from starflow_service.engine.events import Failure
 from starflow_service.rpc import fields
 from starflow_service.rpc.codec import fill_failure
+from starflow_service.rpc.interceptors import request_id
 from starflow_service.rpc.payloads import Payloads
+from starflow_service.rpc.status import is_expected, rejection_of
 from starflow_service.rpc.times import set_ns, set_seconds
 from starflow_service.runtime.errors import (
     FieldInvalidError,
     PayloadInvalidError,
+    RuntimeRefusal,
     TooLargeError,
 )
 from starflow_service.runtime.types import (
+    Completion,
     Directive,
     ReleaseResult,
     Task,
+    TaskBeat,
     TaskReport,
     YieldResult,
 )
 
 # An answer with more than gRPC's 4 MiB would be lost on the way, and the tasks with it.
 _RESPONSE_BYTES_MAX = 4_000_000
+RESULTS_MAX = 1_000
+# Characters of input in one answer, beyond the first task's.  At four bytes each, and
+# with all that is around them, they stay below gRPC's 4 MiB.
+INPUTS_MAX = 750_000
+
+log = structlog.get_logger()
 
 
-def fill_tasks(message: pb.PollResponse, tasks: Sequence[Task]) -> None:
+def fill_tasks(
+    message: pb.PollResponse | pb.WorkStreamResponse, tasks: Sequence[Task]
+) -> None:
     """Add *tasks*; what earlier attempts left behind only as far as there is room."""
     for task in tasks:
         _fill_task(message.tasks.add(), task)
@@ -47,7 +62,9 @@ def _fill_task(message: pb.Task, task: Task) -> None:
     set_ns(message.call_time, task.call_ns)
 
 
-def _fill_past(message: pb.PollResponse, tasks: Sequence[Task]) -> None:
+def _fill_past(
+    message: pb.PollResponse | pb.WorkStreamResponse, tasks: Sequence[Task]
+) -> None:
     room = _RESPONSE_BYTES_MAX - message.ByteSize()
     for filled, task in zip(message.tasks, tasks, strict=True):
         if task.last_progress is not None:
@@ -68,7 +85,8 @@ def _keep_if_room(task: pb.Task, name: str, room: int) -> int:
 
 
 def fill_directives(
-    message: pb.HeartbeatResponse, directives: Sequence[Directive]
+    message: pb.HeartbeatResponse | pb.WorkStreamResponse,
+    directives: Sequence[Directive],
 ) -> None:
     """Add *directives*."""
     for each in directives:
@@ -77,6 +95,65 @@ def fill_directives(
             action=each.action.value,
             reason=each.reason,
         )
+
+
+def beats_of(
+    messages: Iterable[pb.TaskHeartbeat], payloads: Payloads
+) -> tuple[list[TaskBeat], RuntimeRefusal | None]:
+    """
+    Return the tasks that a worker says it holds, and why a progress cannot be kept.
+
+    That is no reason to lose the leases.
+    """
+    beats = []
+    refusal: RuntimeRefusal | None = None
+    for index, task in enumerate(messages):
+        progress = None
+        if task.HasField("progress"):
+            try:
+                progress = payloads.text(task.progress, f"tasks[{index}].progress")
+            except (PayloadInvalidError, TooLargeError) as error:
+                refusal = error
+        beats.append(TaskBeat(task.task_token, progress))
+    return beats, refusal
+
+
+def reports_of(
+    results: Collection[pb.TaskResult], payloads: Payloads
+) -> tuple[list[TaskReport], dict[int, RuntimeRefusal]]:
+    """
+    Return what *results* report; those that cannot be used by index, with the reason.
+
+    Raises:
+        TooLargeError: They are too many.
+    """
+    if len(results) > RESULTS_MAX:
+        raise TooLargeError("results", len(results), RESULTS_MAX, "results")
+    reports: list[TaskReport] = []
+    refused: dict[int, RuntimeRefusal] = {}
+    for index, result in enumerate(results):
+        try:
+            reports.append(report_of(result, index, payloads))
+        except RuntimeRefusal as refusal:
+            refused[index] = refusal
+    return reports, refused
+
+
+def fill_completion(message: pb.Completion, completion: Completion) -> None:
+    """Say what became of a result."""
+    message.task_token = completion.token
+    if completion.error is not None:
+        reject(message, completion.error)
+    else:
+        message.status = completion.status.value  # type: ignore[assignment]
+
+
+def reject(message: pb.Completion, error: Exception) -> None:
+    """Say that a result cannot be used."""
+    message.status = pb.COMPLETION_STATUS_REJECTED
+    message.rejection.CopyFrom(rejection_of(error, request_id()))
+    if not is_expected(error):
+        log.error("rpc.result_failed", exc_info=error)
 
 
 def report_of(result: pb.TaskResult, index: int, payloads: Payloads) -> TaskReport:

@@ -1,38 +1,21 @@
 """WorkerService: how workers get tasks and report on them."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-import structlog
 
 from starflow.v1 import worker_service_pb2 as pb
 from starflow.v1.worker_service_pb2_grpc import WorkerServiceServicer
 from starflow_service.rpc import fields, tasks
-from starflow_service.rpc.interceptors import request_id
 from starflow_service.rpc.payloads import Payloads
-from starflow_service.rpc.status import is_expected, rejection_of
 from starflow_service.rpc.times import set_seconds
 from starflow_service.rpc.waiting import wait_budget_s
-from starflow_service.runtime.errors import (
-    PayloadInvalidError,
-    RuntimeRefusal,
-    TooLargeError,
-)
+from starflow_service.rpc.work_stream import WorkStream
 from starflow_service.runtime.runtime import Runtime
-from starflow_service.runtime.types import (
-    PollRequest,
-    TaskBeat,
-    TaskReport,
-)
+from starflow_service.runtime.types import PollRequest
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-RESULTS_MAX = 1_000
-# Characters of input in one answer, beyond the first task's.  At four bytes each, and
-# with all that is around them, they stay below gRPC's 4 MiB.
-_INPUTS_MAX = 750_000
-
-log = structlog.get_logger()
 
 
 class WorkerService(WorkerServiceServicer):
@@ -71,7 +54,7 @@ class WorkerService(WorkerServiceServicer):
                 poll_id=fields.poll_id(request.poll_id),
                 functions=fields.functions(request.functions),
                 max_tasks=fields.count("max_tasks", request.max_tasks) or 1,
-                max_bytes=_INPUTS_MAX,
+                max_bytes=tasks.INPUTS_MAX,
                 wait_s=wait_budget_s(
                     context, request.wait, longest_s=self._options.max_wait_s
                 ),
@@ -89,27 +72,17 @@ class WorkerService(WorkerServiceServicer):
         """Take results, each judged by itself."""
         namespace = fields.namespace(request.namespace)
         worker_id = fields.worker_id(request.worker_id, is_required=False)
-        if len(request.results) > RESULTS_MAX:
-            raise TooLargeError("results", len(request.results), RESULTS_MAX, "results")
+        reports, refused = tasks.reports_of(request.results, self._payloads)
+        judged = iter(
+            await self._runtime.workers.complete(namespace, worker_id, reports)
+        )
         response = pb.CompleteTasksResponse()
-        reports: list[TaskReport] = []
-        answers: list[pb.Completion] = []
         for index, result in enumerate(request.results):
             completion = response.completions.add(task_token=result.task_token)
-            try:
-                reports.append(tasks.report_of(result, index, self._payloads))
-            except RuntimeRefusal as refusal:
-                _reject(completion, refusal)
+            if index in refused:
+                tasks.reject(completion, refused[index])
             else:
-                answers.append(completion)
-        completions = await self._runtime.workers.complete(
-            namespace, worker_id, reports
-        )
-        for answer, judged in zip(answers, completions, strict=True):
-            if judged.error is not None:
-                _reject(answer, judged.error)
-            else:
-                answer.status = judged.status.value  # type: ignore[assignment]
+                tasks.fill_completion(completion, next(judged))
         return response
 
     async def Heartbeat(
@@ -118,7 +91,7 @@ class WorkerService(WorkerServiceServicer):
         """Renew the leases of the tasks that a worker holds."""
         namespace = fields.namespace(request.namespace)
         worker_id = fields.worker_id(request.worker_id)
-        beats, refusal = self._beats(request)
+        beats, refusal = tasks.beats_of(request.tasks, self._payloads)
         # A progress that cannot be kept is no reason to lose the leases.
         wait_s = wait_budget_s(
             context, request.wait, longest_s=self._options.max_wait_s
@@ -144,25 +117,10 @@ class WorkerService(WorkerServiceServicer):
         held = await self._runtime.workers.drain_worker(namespace, worker_id)
         return pb.DrainWorkerResponse(held_tasks=held)
 
-    def _beats(
-        self, request: pb.HeartbeatRequest
-    ) -> tuple[list[TaskBeat], RuntimeRefusal | None]:
-        beats = []
-        refusal: RuntimeRefusal | None = None
-        for index, task in enumerate(request.tasks):
-            progress = None
-            if task.HasField("progress"):
-                field = f"tasks[{index}].progress"
-                try:
-                    progress = self._payloads.text(task.progress, field)
-                except (PayloadInvalidError, TooLargeError) as error:
-                    refusal = error
-            beats.append(TaskBeat(task.task_token, progress))
-        return beats, refusal
-
-
-def _reject(completion: pb.Completion, error: Exception) -> None:
-    completion.status = pb.COMPLETION_STATUS_REJECTED
-    completion.rejection.CopyFrom(rejection_of(error, request_id()))
-    if not is_expected(error):
-        log.error("rpc.result_failed", exc_info=error)
+    async def WorkStream(  # type: ignore[override]  # the stubs know generators only
+        self, requests: AsyncIterator[pb.WorkStreamRequest], context: Context
+    ) -> None:
+        """Serve a worker over one stream."""
+        workers = self._runtime.workers
+        stream = WorkStream(workers, self._payloads, self._options, context)
+        await stream.serve(requests)

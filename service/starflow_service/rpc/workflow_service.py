@@ -45,6 +45,7 @@ CAPABILITIES = (
     "named-signals",
     "restarts",
     "unpause-run",
+    "worker-stream",
 )
 
 _POLICIES = {

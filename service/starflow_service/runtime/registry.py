@@ -96,7 +96,8 @@ class Sessions:
         silent = [
             key
             for key, session in self._sessions.items()
-            if not session.held and now - session.seen_at > _SESSION_S
+            if not (session.held or session.streams)
+            and now - session.seen_at > _SESSION_S
         ]
         for key in silent:
             del self._sessions[key]

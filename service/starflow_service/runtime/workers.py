@@ -1,7 +1,8 @@
 """What workers may ask of the runtime: the whole of it, as `rpc` sees it."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 from starflow_backends.store import StoreError
 from starflow_service.runtime.calls import Calls
@@ -16,6 +17,7 @@ from starflow_service.runtime.options import Options
 from starflow_service.runtime.pending import Session
 from starflow_service.runtime.registry import Registry, Sessions
 from starflow_service.runtime.reports import Reports
+from starflow_service.runtime.streams import Stream
 from starflow_service.runtime.types import (
     Completion,
     Directive,
@@ -46,6 +48,7 @@ class Workers:
         self._reports = reports
         self._sessions = Sessions()
         self._is_draining = False
+        self._streams: set[Stream] = set()
         # Heartbeats that are held back.
         self._staying: set[asyncio.Event] = set()
 
@@ -54,6 +57,8 @@ class Workers:
         self._is_draining = True
         for news in self._staying:
             news.set()
+        for stream in self._streams:
+            stream.wake()
         self._calls.queues.wake_all()
 
     def sweep(self) -> None:
@@ -73,6 +78,39 @@ class Workers:
             raise StoreDownError(str(error)) from error
         session.functions = tuple(spec.name for spec in functions)
         return changed
+
+    @contextlib.contextmanager
+    def stream(
+        self, namespace: str, worker_id: str, on_news: Callable[[], None]
+    ) -> Iterator[Stream]:
+        """
+        Open a stream to a worker that has just registered.
+
+        *on_news* is called when there may be something to take from it. An exception
+        that leaves the context is taken for the worker's death if it is a cancellation.
+
+        Raises:
+            RateLimitedError: Too many streams are open.
+        """
+        if len(self._streams) >= self._options.waiting_polls_max:
+            raise RateLimitedError(f"{len(self._streams)} streams are open")
+        session = self._enter(namespace, worker_id)
+        stream = Stream(session, self._calls, self._clock, self._options, on_news)
+        self._streams.add(stream)
+        broke_off = False
+        try:
+            yield stream
+        except asyncio.CancelledError:
+            broke_off = True
+            raise
+        finally:
+            self._streams.discard(stream)
+            stream.close(broke_off=broke_off)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this server is shutting down."""
+        return self._is_draining
 
     async def poll(self, request: PollRequest) -> list[Task]:
         """
@@ -111,6 +149,12 @@ class Workers:
         """Take reports on tasks; each is judged by itself."""
         session = self._enter(namespace, worker_id)
         return await self._reports.complete(session, reports)
+
+    async def renew(
+        self, namespace: str, worker_id: str, beats: Sequence[TaskBeat]
+    ) -> None:
+        """Renew leases as `heartbeat` does, for a worker that hears by its stream."""
+        self._calls.renew(self._enter(namespace, worker_id), beats)
 
     async def heartbeat(
         self,
