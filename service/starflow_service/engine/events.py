@@ -9,7 +9,8 @@ WAIT, DROP, STATUS, RESTART and FINISH; the world answers with RETURN, YIELD, RE
 SIGNAL, WAKE and CANCEL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from enum import IntEnum
 from typing import ClassVar, TypeAlias
 
@@ -77,6 +78,8 @@ class Start:
     language_version: int
     # What the run's random values without events are derived from.
     seed: str = ""
+    # What the run is found by.
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @frozen

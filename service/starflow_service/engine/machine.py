@@ -29,7 +29,7 @@ A machine is never repaired.  When an append fails, when the run is evicted, whe
 replay left its log, the machine is killed and another is made from the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -115,9 +115,11 @@ class Machine:
 
     # Making
 
-    def begin(self, script_hash: str, payload: str) -> None:
+    def begin(
+        self, script_hash: str, payload: str, labels: Mapping[str, str] | None = None
+    ) -> None:
         """Begin a new run with *payload*, JSON text, as its input."""
-        record_start(self._tape, script_hash, payload)
+        record_start(self._tape, script_hash, payload, labels or {})
 
     def load(self, log: Sequence[Event], *, printed: int | None) -> None:
         """

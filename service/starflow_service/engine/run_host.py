@@ -4,7 +4,7 @@ What decides anything here is what the script has seen: `_open` is what it waits
 The history may be ahead of it, because the world writes while a script computes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starflow_service.engine import steps
@@ -550,7 +550,7 @@ class RunHost:
             raise self._tape.mismatch(recorded, "begins again with another input")
         else:
             self._tape.consume(recorded)
-        record_start(self._tape, start.script_hash, input)
+        record_start(self._tape, start.script_hash, input, start.labels)
         carried, self._history.carried = self._history.carried, []
         for old in carried:
             version, now = self._ledger.next()
@@ -576,12 +576,15 @@ class RunHost:
         self._tape.consume(recorded)
 
 
-def record_start(tape: Tape, script_hash: str, payload: str) -> None:
+def record_start(
+    tape: Tape, script_hash: str, payload: str, labels: Mapping[str, str]
+) -> None:
     """Begin a log, or a segment of one, with a new seed."""
     sources = tape.ledger.sources
     seed = sources.nonce() + sources.nonce()
     version, now = tape.ledger.next()
-    tape.record_end(Start(version, now, script_hash, payload, LANGUAGE_VERSION, seed))
+    start = Start(version, now, script_hash, payload, LANGUAGE_VERSION, seed, labels)
+    tape.record_end(start)
 
 
 def _error(failure: Failure) -> EvalError:

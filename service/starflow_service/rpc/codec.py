@@ -166,6 +166,8 @@ def _fill_start(message: event_pb2.Event, event: events.Start) -> None:
     detail.input.json = event.input
     detail.language_version = event.language_version
     detail.seed = event.seed
+    if event.labels:
+        detail.labels.update(event.labels)
 
 
 def _make_start(version: int, time_ns: int, detail: Detail) -> Event:
@@ -176,6 +178,7 @@ def _make_start(version: int, time_ns: int, detail: Detail) -> Event:
         detail.input.json or "null",
         detail.language_version,
         detail.seed,
+        dict(detail.labels) if detail.labels else {},
     )
 
 

@@ -14,6 +14,7 @@ from starflow_service.engine.history import History
 from starflow_service.engine.ledger import Ledger
 from starflow_service.engine.machine import Machine, Print
 from starflow_service.runtime.attempts import AttemptRecord
+from starflow_service.runtime.entries import Listed
 from starflow_service.runtime.notes import NO_RESTARTS, Note, Pause, Segments
 
 WAKE, EXPIRE, RETRY = "wake", "expire", "retry"
@@ -71,6 +72,8 @@ class LiveRun:
     restarts_before: int = 0
     # When the first START was recorded; 0: not known yet.
     create_ns: int = 0
+    # What lists show of it; None: it is in none yet.
+    listed: Listed | None = None
     # How many lines the script has printed in the segment after the version
     # `lines_base`, and those of them that are to be logged once what came with them is
     # stored.

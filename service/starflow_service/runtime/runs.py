@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import structlog
@@ -46,7 +46,7 @@ from starflow_service.runtime.errors import (
     RuntimeRefusal,
     StoreDownError,
 )
-from starflow_service.runtime.index import adopt, index_changes
+from starflow_service.runtime.index import adopt, changed_entry, index_changes
 from starflow_service.runtime.live import Input, LiveRun, Stored
 from starflow_service.runtime.notes import Pause
 from starflow_service.runtime.options import Options
@@ -132,6 +132,7 @@ class Runs:
         program: Program,
         script: tuple[str, bytes],
         payload: str,
+        labels: Mapping[str, str],
         apply: Callable[[LiveRun], T],
     ) -> asyncio.Future[T]:
         """
@@ -144,7 +145,7 @@ class Runs:
         ledger = Ledger(History(), self._clock)
         run.ledger = ledger
         run.machine = Machine(program, ledger, self._options.limits)
-        run.machine.begin(script[0], payload)
+        run.machine.begin(script[0], payload, labels)
         run.create_ns = ledger.history.last_ns
         run.script = script
         run.is_loaded = run.is_new = True
@@ -528,6 +529,7 @@ class Runs:
             },
             run.encoded_note(),
             {script[0]: script[1]} if script and is_new_script else {},
+            changed_entry(run),
         )
         await append_surely(self._store, append, events)
         if script is not None:

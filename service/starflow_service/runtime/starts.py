@@ -63,7 +63,7 @@ class Starts:
             try:
                 script = script_hash, stored_form(request.script)
                 view = await self._runs.start(
-                    key, program, script, request.input, self._view
+                    key, program, script, request.input, request.labels, self._view
                 )
             except ConflictError:
                 pass

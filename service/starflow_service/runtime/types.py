@@ -65,6 +65,8 @@ class StartRequest:
     input: str
     policy: ConflictPolicy = ConflictPolicy.ATTACH_SAME
     allow_unregistered: bool = False
+    # What the run is found by.
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @frozen
@@ -140,6 +142,7 @@ class RunView:
     restarts: int = 0
     # The version of the START that the script began with last.
     segment_version: int = 1
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Disposition(IntEnum):

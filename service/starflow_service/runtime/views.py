@@ -2,14 +2,12 @@
 
 from typing import TypeAlias
 
-from starflow_service.engine.events import Failure
 from starflow_service.engine.history import OpenCall
 from starflow_service.runtime.calls import Calls
-from starflow_service.runtime.endings import is_cancelled
+from starflow_service.runtime.index import state_of
 from starflow_service.runtime.live import LiveRun
 from starflow_service.runtime.types import (
     CallWait,
-    RunState,
     RunView,
     SignalWait,
     SleepWait,
@@ -31,7 +29,7 @@ def view_of(run: LiveRun, calls: Calls) -> RunView:
     return RunView(
         namespace=run.namespace,
         run_id=run.run_id,
-        state=_state(run, waits),
+        state=state_of(history),
         script_hash=start.script_hash,
         version=history.version,
         create_ns=run.create_ns,
@@ -48,21 +46,8 @@ def view_of(run: LiveRun, calls: Calls) -> RunView:
         unread_count=history.unread_count,
         restarts=run.restarts_before + history.restarts,
         segment_version=history.base + 1,
+        labels=start.labels,
     )
-
-
-def _state(run: LiveRun, waits: list[Wait]) -> RunState:
-    finish = run.history.finish
-    if finish is not None:
-        if is_cancelled(finish):
-            return RunState.CANCELLED
-        failed = isinstance(finish.result, Failure)
-        return RunState.FAILED if failed else RunState.SUCCEEDED
-    if any(isinstance(wait, CallWait) for wait in waits):
-        return RunState.RUNNING
-    if any(isinstance(wait, SleepWait) for wait in waits):
-        return RunState.SLEEPING
-    return RunState.YIELDED if waits else RunState.RUNNING
 
 
 def _waits(run: LiveRun, calls: Calls) -> list[Wait]:
