@@ -158,31 +158,41 @@ class LimitedQueue:
             for holder in holders:
                 said.pop(holder, None)
         self.state, self.state_at = answer.state, now
+        for call in chosen[answer.granted :]:
+            call.permit = None
         self._go_on_waiting(chosen[answer.granted :])
         granted = []
         given = zip(chosen, request.wanted[: answer.granted], strict=False)
         for call, holder in given:
-            if call.is_offered and call.limited is self and call.permit is not None:
+            if self._is_ours(call) and call.permit is not None:
                 self._granted[holder] = (call, now)
                 granted.append(call)
             else:
                 # It has ended meanwhile, or whoever had it before showed himself.
                 call.is_queued = False
+                call.permit = None
                 self._unused[holder] = None
         return granted
 
     def failed(self, request: PermitRequest, chosen: list[PendingCall]) -> None:
         """The store did not answer: all of it is said again."""
         self._unkept.update((h, None) for h in request.kept if h in self._held)
+        for call, holder in zip(chosen, request.wanted, strict=True):
+            # Those that go on waiting ask for the permit that they may have by now.
+            if call.permit is None or not self._is_ours(call):
+                self._unused[holder] = None
         self._go_on_waiting(chosen)
+
+    def _is_ours(self, call: PendingCall) -> bool:
+        return call.is_offered and call.limited is self
 
     def _go_on_waiting(self, calls: list[PendingCall]) -> None:
         for call in reversed(calls):
-            call.permit = None
-            if call.is_offered and call.limited is self:
+            if self._is_ours(call):
                 self._waiting.setdefault(call.queue, deque()).appendleft(call)
             else:
                 call.is_queued = False
+                call.permit = None
 
     # Permits of tasks
 
@@ -221,8 +231,9 @@ class LimitedQueue:
         if call.permit is not None:
             holder = holder_of(call)
             call.permit = None
-            if self._granted.pop(holder, None) is not None:
-                self._unused[holder] = None
+            self._granted.pop(holder, None)
+            # It may have one, even if the store has not said so.
+            self._unused[holder] = None
 
     def forget(self, holders: Iterable[str]) -> None:
         """Leave these permits to another server."""

@@ -55,7 +55,7 @@ class Permits:
         self._on_limits = on_limits
 
         def mark(call: PendingCall) -> None:
-            call.permit = tokens.make(call.run, call.call.version, call.attempt)
+            call.permit = call.permit or tokens.make(call.run, call.call.version, call.attempt)
 
         renew_s = options.lease_s / 3
         self._ties = Ties(

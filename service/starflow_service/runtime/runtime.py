@@ -21,6 +21,7 @@ from starflow_service.runtime import endings, live, signals
 from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.codec import Codec
+from starflow_service.runtime.deletions import Deletions
 from starflow_service.runtime.errors import (
     DrainingError,
     LogCorruptedError,
@@ -29,14 +30,17 @@ from starflow_service.runtime.errors import (
     VersionOutOfRangeError,
 )
 from starflow_service.runtime.garbage import Garbage
+from starflow_service.runtime.listing import Listing
 from starflow_service.runtime.live import LiveRun, Stored
 from starflow_service.runtime.notes import Note
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.partitions import Partitions, only_one
+from starflow_service.runtime.permits import Permits
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.recovery import Recovery, make_pending
 from starflow_service.runtime.registry import Registry
 from starflow_service.runtime.reports import Reports
+from starflow_service.runtime.retention import Namespaces, Retention
 from starflow_service.runtime.runs import Runs
 from starflow_service.runtime.starts import Starts
 from starflow_service.runtime.strikes import Mark, Strikes
@@ -108,8 +112,22 @@ class Runtime:
             on_stored=self._on_stored,
             on_lost=self._on_lost,
         )
+        namespaces = Namespaces(store)
         self._starts = Starts(
-            self._runs, self._programs, self._registry, clock, self._view
+            self._runs, self._programs, self._registry, namespaces, clock, self._view
+        )
+        self.listing = Listing(store)
+        self.deletions = Deletions(
+            store, self._runs, self._watches, options.tombstone_s
+        )
+        self.retention = Retention(
+            store,
+            namespaces,
+            self.deletions,
+            self.partitions,
+            clock,
+            options.retention,
+            options.retention_every_s,
         )
         self._timers = Timers(store, self._fire)
         self._is_draining = False
@@ -167,6 +185,7 @@ class Runtime:
             await self.acquire(0)
         log.info("runtime.open", store=self.store.kind)
         self._timers.open()
+        self.retention.open()
         self._sweeper = asyncio.create_task(self._sweep())
 
     async def acquire(self, partition: int) -> None:
@@ -220,6 +239,7 @@ class Runtime:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self.retention.close()
         await self._recovery.close()
         await self._timers.close()
         await self._calls.permits.close()
@@ -390,6 +410,11 @@ class Runtime:
     async def validate(self, namespace: str, script: Source) -> ScriptReport:
         """Check a script without running it."""
         return await self._starts.validate(namespace, script)
+
+    @property
+    def permits(self) -> Permits:
+        """The queues with limits."""
+        return self._calls.permits
 
     @property
     def live_runs(self) -> int:
