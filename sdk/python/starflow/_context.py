@@ -88,6 +88,11 @@ class TaskContext:
         return _model.payload_value(self._task.input)
 
     @property
+    def headers(self) -> dict[str, str]:
+        """The context that the run was started with, such as a `traceparent`."""
+        return dict(self._task.headers)
+
+    @property
     def call_version(self) -> int:
         """The version of the CALL event in the run's log."""
         return self._task.call_version

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from starflow import _convert, _schema
 from starflow._context import TaskContext, seconds
@@ -16,6 +16,8 @@ from starflow.v1 import retry_pb2
 from starflow.v1 import worker_service_pb2 as pb
 
 F = TypeVar("F", bound=Callable[..., Any])
+# Where a function is executed: on the worker's event loop, or beside it.
+RunsIn = Literal["loop", "thread", "process"]
 # Takes the context and the converted request; a coroutine if the function is async.
 Call = Callable[[TaskContext, Any], Any]
 
@@ -67,6 +69,10 @@ class Function:
     retry: Retry | None = None
     attempt_timeout: float | None = None
     description: str = ""
+    # Whether it is executed in a process of its own.
+    in_process: bool = False
+    # How many tasks of it one worker executes at a time; None: as many as it has slots.
+    concurrency: int | None = None
 
     def spec(self) -> pb.FunctionSpec:
         """Return what the service is told about it."""
@@ -126,6 +132,8 @@ class Module:
         retry: Retry | None = ...,
         attempt_timeout: float | timedelta | None = ...,
         description: str | None = ...,
+        runs_in: RunsIn | None = ...,
+        concurrency: int | None = ...,
     ) -> Callable[[F], F]: ...
     def function(
         self,
@@ -136,6 +144,8 @@ class Module:
         retry: Retry | None = None,
         attempt_timeout: float | timedelta | None = None,
         description: str | None = None,
+        runs_in: RunsIn | None = None,
+        concurrency: int | None = None,
     ) -> F | Callable[[F], F]:
         """
         Offer a function; a decorator with or without arguments, which returns it.
@@ -144,48 +154,79 @@ class Module:
         *attempt_timeout* bounds one attempt, in seconds; the service's default is an
         hour. *description* defaults to the docstring's first line.
 
+        Async functions run on the worker's event loop, plain ones in a thread, or, with
+        *runs_in* "process", in a process of their own, which is for what computes long
+        or has to be killed to be stopped. *concurrency* is how many tasks of this
+        function one worker executes at a time; more than these wait in the worker.
+
         Raises:
-            TypeError: The signature does not fit a request.
+            TypeError: The signature does not fit a request, or no process can run it.
             ValueError: The name is taken, or no Starlark identifier.
         """
+        options = _Options(
+            retry, attempt_timeout, description, runs_in, concurrency=concurrency
+        )
         if target is None:
-            return functools.partial(
-                self._offer_and_return,
-                name=name,
-                retry=retry,
-                attempt_timeout=attempt_timeout,
-                description=description,
-            )
-        return self._offer_and_return(target, name, retry, attempt_timeout, description)
+            return functools.partial(self._offer_and_return, name=name, options=options)
+        return self._offer_and_return(target, name, options)
 
-    def _offer_and_return(
-        self,
-        target: F,
-        name: str | None,
-        retry: Retry | None,
-        attempt_timeout: float | timedelta | None,
-        description: str | None,
-    ) -> F:
+    def _offer_and_return(self, target: F, name: str | None, options: "_Options") -> F:
         name = name or str(getattr(target, "__name__", ""))
         _check_identifier(name)
         if name in self._functions:
             raise ValueError(f"{self.name}.{name} is offered twice")
+        self._functions[name] = options.function(f"{self.name}.{name}", target)
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What a decorator was told about its function."""
+
+    retry: Retry | None
+    attempt_timeout: float | timedelta | None
+    description: str | None
+    runs_in: RunsIn | None
+    concurrency: int | None
+
+    def function(self, name: str, target: Callable[..., Any]) -> Function:
+        """Return *target* as a worker offers it."""
+        is_async = _is_async(target)
+        _check_place(target, self.runs_in, is_async=is_async)
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ValueError(f"concurrency is {self.concurrency}, but one is the least")
+        decode, call = compiled(target)
+        timeout, description = self.attempt_timeout, self.description
         if description is None:
             description = (inspect.getdoc(target) or "").partition("\n")[0]
-        decode, call = _compile(target)
-        self._functions[name] = Function(
-            name=f"{self.name}.{name}",
+        return Function(
+            name=name,
             target=target,
-            is_async=_is_async(target),
+            is_async=is_async,
             decode=decode,
             call=call,
-            retry=retry,
-            attempt_timeout=None
-            if attempt_timeout is None
-            else seconds(attempt_timeout),
+            retry=self.retry,
+            attempt_timeout=None if timeout is None else seconds(timeout),
             description=description,
+            in_process=self.runs_in == "process",
+            concurrency=self.concurrency,
         )
-        return target
+
+
+def _check_place(
+    target: Callable[..., Any], runs_in: RunsIn | None, *, is_async: bool
+) -> None:
+    if runs_in not in (None, "loop", "thread", "process"):
+        raise ValueError(f"runs_in is {runs_in!r}: loop, thread or process")
+    if runs_in is not None and is_async is not (runs_in == "loop"):
+        kind = "async" if is_async else "plain"
+        raise TypeError(f"{_name(target)} is {kind}, and cannot run in a {runs_in}")
+    is_found = inspect.isfunction(target) and "<" not in target.__qualname__
+    if runs_in == "process" and not is_found:
+        raise TypeError(
+            f"{_name(target)} must be a function of a module, which another process "
+            "can import"
+        )
 
 
 def _check_identifier(name: str) -> None:
@@ -201,7 +242,7 @@ def _is_async(target: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
 
 
-def _compile(target: Callable[..., Any]) -> tuple[_convert.Decoder | None, Call]:
+def compiled(target: Callable[..., Any]) -> tuple[_convert.Decoder | None, Call]:
     """Return how *target* wants its request, and what calls it with that."""
     takes_context, rest, hints = _request_of(target)
     if not rest:

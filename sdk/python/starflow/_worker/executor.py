@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from starflow import _convert, _model
+from starflow import _convert, _model, _tracing
 from starflow._function import Function
 from starflow._worker import outcome
 from starflow._worker.ledger import HeldTask, Ledger
 from starflow._worker.pool import Pool
+from starflow._worker.processes import Processes
+from starflow._worker.turnstile import Turnstile
 from starflow.errors import ConversionError
 from starflow.v1 import worker_service_pb2 as pb
 
@@ -30,6 +32,7 @@ class Executor:
         beat_soon: Callable[[], None],
         *,
         slots: int,
+        processes: int,
     ) -> None:
         self.output_bytes_max = 1024 * 1024
         self._report = report
@@ -38,11 +41,16 @@ class Executor:
         self._loop = loop
         self._ledger = ledger
         self._pool: Pool[HeldTask] = Pool(self._execute, slots)
+        self._processes = Processes(processes)
+        self._turnstile = Turnstile()
 
     def start(self, tasks: Sequence[pb.Task]) -> None:
         """Execute *tasks*, just delivered."""
         held = [self._hold(task) for task in tasks]
         self._ledger.admit(held)
+        self._dispatch(self._turnstile.enter(held))
+
+    def _dispatch(self, held: Sequence[HeldTask]) -> None:
         on_loop = [each for each in held if each.function.is_async]
         in_pool = [each for each in held if not each.function.is_async]
         if on_loop:
@@ -63,15 +71,24 @@ class Executor:
         if self._ledger.settle(held):
             self._report(held, outcome.released(held.token, reason))
 
+    def give_back_waiting(self, reason: str) -> None:
+        """Give back the tasks that wait until others of their function have ended."""
+        for held in self._turnstile.clear():
+            self.give_back(held, reason)
+            self._ledger.leave(held)
+
     def interrupt(self, held: HeldTask, reason: str) -> None:
         """Let a function stop: an async one is cancelled, a plain one may ask."""
         held.context.cancel(reason)
         if held.function.is_async:
             self._on_loop(_cancel, held)
+        elif held.function.in_process:
+            self._processes.interrupt(held.token, reason)
 
     def close(self) -> None:
-        """Let the threads of plain functions end."""
+        """Let the threads and processes of plain functions end."""
         self._pool.close()
+        self._processes.close()
 
     def _hold(self, task: pb.Task) -> HeldTask:
         function = self._functions.get(task.function) or _unknown(task.function)
@@ -93,21 +110,30 @@ class Executor:
             if not held.settled:
                 self._finish(held, await self._result_async(held))
         finally:
-            # Last, because the worker may end as soon as no function runs.
-            self._ledger.leave(held)
+            self._leave(held)
 
     def _execute(self, held: HeldTask) -> None:
         try:
             if not held.settled:
                 self._finish(held, self._result(held))
         finally:
-            self._ledger.leave(held)
+            self._leave(held)
+
+    def _leave(self, held: HeldTask) -> None:
+        if (freed := self._turnstile.leave(held)) is not None:
+            self._dispatch([freed])
+        # Last, because the worker may end as soon as no function runs.
+        self._ledger.leave(held)
 
     async def _result_async(self, held: HeldTask) -> pb.TaskResult:
         token = held.token
         try:
             request = self._request(held)
-            value = await held.function.call(held.context, request)
+            if _tracing.is_used():
+                with _tracing.attempt(held.task):
+                    value = await held.function.call(held.context, request)
+            else:
+                value = await held.function.call(held.context, request)
             return outcome.returned(token, value, self.output_bytes_max)
         except _BadInput as error:
             return outcome.permanent(token, "BAD_INPUT", str(error))
@@ -118,12 +144,21 @@ class Executor:
     def _result(self, held: HeldTask) -> pb.TaskResult:
         token = held.token
         try:
-            value = held.function.call(held.context, self._request(held))
+            if held.function.in_process:
+                return self._result_of_process(held)
+            request = self._request(held)
+            with _tracing.attempt(held.task):
+                value = held.function.call(held.context, request)
             return outcome.returned(token, value, self.output_bytes_max)
         except _BadInput as error:
             return outcome.permanent(token, "BAD_INPUT", str(error))
         except BaseException as error:
             return outcome.failed(token, error)
+
+    def _result_of_process(self, held: HeldTask) -> pb.TaskResult:
+        return self._processes.execute(
+            held.function, held.context, held.task, self.output_bytes_max
+        )
 
     def _request(self, held: HeldTask) -> Any:
         try:

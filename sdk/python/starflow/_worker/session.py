@@ -31,6 +31,8 @@ class Session:
         functions: Mapping[str, Function],
         loop: asyncio.AbstractEventLoop,
         on_registered: Callable[[BaseException | None], None],
+        *,
+        processes: int,
     ) -> None:
         slots = worker.max_concurrency
         specs = [function.spec() for function in functions.values()]
@@ -46,6 +48,7 @@ class Session:
             self._reporter.put,
             self._heart.beat_soon,
             slots=slots,
+            processes=processes,
         )
 
         def registered(error: BaseException | None) -> None:
@@ -75,6 +78,7 @@ class Session:
         # A poll that breaks off may be its worker's death.  What is still under way
         # must not be given to somebody else because of that.
         self._heart.beat_soon()
+        self._executor.give_back_waiting("the worker shuts down")
         if not self._ledger.wait_until_idle(grace_seconds):
             self._give_back_rest()
         lost = self._reporter.close(_FLUSH_SECONDS)

@@ -31,9 +31,12 @@ class Worker:
             await starflow.Worker(client, modules=[payments]).run()
 
     At most *concurrency* tasks run at a time: async functions on the event loop of
-    `run`, plain ones in threads. When it is told to stop, by SIGTERM, SIGINT or
-    `stop`, it takes no more tasks, waits up to *grace* seconds for those under way,
-    and gives the rest back; a second signal ends the grace.
+    `run`, plain ones in threads, and those that want to in processes of their own, of
+    which there are up to *processes*, one for each CPU if not given.
+
+    When it is told to stop, by SIGTERM, SIGINT or `stop`, it takes no more tasks, waits
+    up to *grace* seconds for those under way, and gives the rest back; a second signal
+    ends the grace.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Worker:
         *,
         modules: Iterable[Module],
         concurrency: int = 64,
+        processes: int | None = None,
         grace: float = 20.0,
         build_id: str = "",
         labels: Mapping[str, str] | None = None,
@@ -49,6 +53,9 @@ class Worker:
         self._functions = _by_name(modules)
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency}, but one is the least")
+        if processes is not None and processes < 1:
+            raise ValueError(f"processes is {processes}, but one is the least")
+        self._processes = processes or os.cpu_count() or 1
         self._connection = client.connection
         self._grace = grace
         self._guard = ForkGuard()
@@ -130,6 +137,7 @@ class Worker:
             self._functions,
             self._loop,
             self._on_registered,
+            processes=self._processes,
         )
         return self._registered
 

@@ -110,7 +110,8 @@ class Cast:
             self._record(ctx)
             return call(ctx, request)
 
-        return dataclasses.replace(function, call=record_and_call)
+        # In the test's process, whatever it wants: the test may want to see it.
+        return dataclasses.replace(function, call=record_and_call, in_process=False)
 
     def _mocked(self, function: Function) -> Function:
         name = function.name
@@ -126,7 +127,9 @@ class Cast:
             return await asyncio.get_running_loop().create_future()
 
         # What the real one would make of the request is not the mock's business.
-        return dataclasses.replace(function, call=call, is_async=True, decode=None)
+        return dataclasses.replace(
+            function, call=call, is_async=True, in_process=False, decode=None
+        )
 
     def _record(self, ctx: TaskContext) -> None:
         with self._lock:
