@@ -103,6 +103,20 @@ ROOMS = {
             "structlog",
         },
     ),
+    "replicas": Room(
+        f"{SERVICE}/replicas",
+        GRPC
+        | {
+            "starflow_service.__version__",
+            "starflow_service.replicas",
+            "starflow_service.rpc",
+            "starflow_service.runtime",
+            "starflow_backends.store",
+            "starflow_backends.shared",
+            "starflow.v1",
+            "structlog",
+        },
+    ),
     "app": Room(
         SERVICE,
         GRPC

@@ -19,6 +19,7 @@ from starflow_backends import (
     LayoutError,
     LockedError,
     Losable,
+    SharedStore,
     Store,
     StoreError,
     UnsafeError,
@@ -28,6 +29,8 @@ from starflow_backends import (
 )
 from starflow_service import __version__, logs
 from starflow_service.config import Config, ConfigError, HelpRequest, read_config
+from starflow_service.replicas.peers import PeerBindError
+from starflow_service.replicas.replication import Replication
 from starflow_service.rpc.codec import ProtoCodec
 from starflow_service.rpc.server import BindError, Server
 from starflow_service.rpc.workflow_service import StoreFacts
@@ -90,7 +93,7 @@ def main(
         asyncio.run(serve(config, store))
     except (LockedError, LayoutError, UnsafeError) as error:
         return _complain(f"--store {shown_url(config.store)}: {error}", 1)
-    except (StoreError, BindError, PortFileError) as error:
+    except (StoreError, BindError, PeerBindError, PortFileError) as error:
         return _complain(error, 1)
     return 0
 
@@ -102,6 +105,7 @@ async def serve(config: Config, store: Store) -> None:
     Raises:
         StoreError: The store cannot be used, or not any more.
         BindError: The address cannot be had.
+        PeerBindError: The address for other servers cannot be had.
         PortFileError: The file for the port cannot be written.
     """
     stopping = _stop_on_signals()
@@ -110,21 +114,38 @@ async def serve(config: Config, store: Store) -> None:
     if config.durability:
         _warn_if_weak(store)
     try:
-        mark = _mark_beside(config.store)
-        runtime = Runtime(store, ProtoCodec(), config.options, clock, mark=mark)
-        server = Server(runtime, StoreFacts(store.kind, store.durability.value))
+        shared = store if isinstance(store, SharedStore) else None
+        runtime = Runtime(
+            store,
+            ProtoCodec(),
+            config.options,
+            clock,
+            mark=_mark_beside(config.store),
+            partition_of=None if shared is None else shared.partition_of,
+        )
+        replication = None if shared is None else Replication(shared, runtime)
+        facts = StoreFacts(store.kind, store.durability.value)
+        server = Server(
+            runtime, facts, route=None if replication is None else replication.router
+        )
         # Before the recovery, which can take a while and would be in vain.
         port = server.bind(config.host, config.port)
         await runtime.open()
         try:
+            if replication is not None:
+                await _join(config, replication, server)
             await server.start()
             _announce(config, port)
             loss = await _loss_before(stopping, store)
             if failpoints.armed:
                 failpoints.reach("shutdown_drain")
             log.info("app.stopping", grace_s=config.stop_grace_s)
+            if replication is not None:
+                await replication.step_down()
             await server.stop(config.stop_grace_s)
         finally:
+            if replication is not None:
+                await replication.close()
             await runtime.close()
     finally:
         await store.close()
@@ -132,6 +153,13 @@ async def serve(config: Config, store: Store) -> None:
     log.info("app.stopped")
     if loss is not None:
         raise loss
+
+
+async def _join(config: Config, replication: Replication, server: Server) -> None:
+    """Share the store with other servers from now on."""
+    await replication.open(
+        server.methods, config.peer_host, config.peer_port, config.advertise
+    )
 
 
 async def _loss_before(stopping: asyncio.Event, store: Store) -> StoreError | None:

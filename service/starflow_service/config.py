@@ -41,6 +41,11 @@ class Config:
     host: str
     port: int
     store: str
+    # Where other servers of a shared store open links, and what they are told; empty:
+    # the same.
+    peer_host: str
+    peer_port: int
+    advertise: str
     # The value of a `starflow_backends.Durability`; empty: what is usual for the store.
     durability: str
     # Empty: none.
@@ -178,6 +183,18 @@ TABLE: Final = (
         "where runs are: sqlite:PATH, redis://HOST, memory:",
     ),
     Setting(
+        "peer-listen",
+        _text,
+        "",
+        "HOST:PORT for other servers; if not set, any port beside --listen",
+    ),
+    Setting(
+        "advertise",
+        _text,
+        "",
+        "what other servers are told; if not set, --peer-listen",
+    ),
+    Setting(
         "durability",
         _one_of("disk", "process", "memory"),
         "",
@@ -302,6 +319,12 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         for setting in TABLE
     }
     host, port = _address(values["listen"], anywhere=values["insecure-listen-anywhere"])
+    peers = values["peer-listen"] or f"{values['listen'].rpartition(':')[0]}:0"
+    peer_host, peer_port = _address(
+        peers, anywhere=values["insecure-listen-anywhere"], flag="--peer-listen"
+    )
+    if values["advertise"]:
+        _parts("--advertise", values["advertise"])
     options = _options(values)
     if values["failpoint"] and not values["allow-failpoints"]:
         raise ConfigError(
@@ -316,6 +339,9 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         host=host,
         port=port,
         store=values["store"],
+        peer_host=peer_host,
+        peer_port=peer_port,
+        advertise=values["advertise"],
         durability=values["durability"],
         port_file=values["port-file"],
         log_level=values["log-level"],
@@ -377,20 +403,25 @@ def _unknown(kind: str, name: str, known: Mapping[str, Setting]) -> str:
     return f"there is no {kind} {ascii(name[:60])[1:-1]}: {fix}"
 
 
-def _address(listen: str, *, anywhere: bool) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
+def _parts(flag: str, address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise ConfigError(
-            f"--listen must be HOST:PORT, such as 127.0.0.1:7233, not {listen!a}"
+            f"{flag} must be HOST:PORT, such as 127.0.0.1:7233, not {address!a}"
         )
+    return host, int(port)
+
+
+def _address(listen: str, *, anywhere: bool, flag: str = "--listen") -> tuple[str, int]:
+    host, port = _parts(flag, listen)
     if not anywhere and not _is_loopback(host):
         raise ConfigError(
-            f"--listen {listen} can be reached by other machines, and this release has"
+            f"{flag} {listen} can be reached by other machines, and this release has"
             " neither TLS nor credentials yet: use 127.0.0.1, or add"
             " --insecure-listen-anywhere if the network itself is trusted"
         )
-    return host, int(port)
+    return host, port
 
 
 def _is_loopback(host: str) -> bool:

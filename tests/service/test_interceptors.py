@@ -15,6 +15,7 @@ from starflow.v1.workflow_service_pb2_grpc import (
     add_WorkflowServiceServicer_to_server,
 )
 from starflow_service.rpc.interceptors import EdgeInterceptor, request_id
+from starflow_service.rpc.routing import Alone
 from starflow_service.runtime.errors import RunNotFoundError
 
 
@@ -71,7 +72,7 @@ async def servicer():
 
 @pytest.fixture
 async def channel(servicer):
-    server = grpc.aio.server(interceptors=[EdgeInterceptor()])
+    server = grpc.aio.server(interceptors=[EdgeInterceptor(Alone(None))])
     add_WorkflowServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

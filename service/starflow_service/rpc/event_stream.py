@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from starflow.v1.event_pb2 import Event
 from starflow.v1.workflow_service_pb2 import GetEventsRequest, GetEventsResponse
 from starflow_service.rpc import fields
+from starflow_service.rpc.routing import LogSource, Watching
 from starflow_service.runtime.errors import DrainingError
-from starflow_service.runtime.runtime import Runtime
 from starflow_service.runtime.types import FINAL_STATES, RunState
-from starflow_service.runtime.watches import Watch
 
 _BATCH_BYTES_MAX = 1 << 20
 # Events read from the store at a time.  Each may have a megabyte, so the first page is
@@ -66,13 +65,13 @@ class EventStream:
 
     def __init__(
         self,
-        runtime: Runtime,
+        logs: LogSource,
         selection: Selection,
         *,
         keepalive_s: float,
         is_draining: Callable[[], bool],
     ) -> None:
-        self._runtime = runtime
+        self._logs = logs
         self._selection = selection
         self._keepalive_s = keepalive_s
         self._is_draining = is_draining
@@ -96,7 +95,7 @@ class EventStream:
         """
         selection = self._selection
         # Watched before the first look, so that nothing falls between look and wait.
-        async with self._runtime.watch(selection.namespace, selection.run_id) as watch:
+        async with self._logs.watch(selection.namespace, selection.run_id) as watch:
             # The first answer comes at once, even if there is nothing to send.
             is_due = True
             while True:
@@ -115,7 +114,7 @@ class EventStream:
         """Read a page, move past it, and return what is to be sent of it."""
         selection = self._selection
         first_version = self._next_version
-        stored, self._state, last_version = await self._runtime.read_events(
+        stored, self._state, last_version = await self._logs.read_events(
             selection.namespace, selection.run_id, first_version, self._page
         )
         batches = self._packed(stored)
@@ -156,7 +155,7 @@ class EventStream:
         batch.state = self._state.value  # type: ignore[assignment]
         return batch
 
-    async def _wait(self, watch: Watch, sent_at: float) -> bool:
+    async def _wait(self, watch: Watching, sent_at: float) -> bool:
         """Wait for news; False when it is time for a sign of life."""
         is_news = await watch.wait(sent_at + self._keepalive_s - self._now())
         if self._is_draining():

@@ -16,6 +16,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
+from starflow_service.rpc.routing import Route
 from starflow_service.rpc.status import is_expected, status_of
 from starflow_service.runtime.errors import (
     FieldInvalidError,
@@ -42,7 +43,8 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
     A method is wrapped once, at its first call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, route: Route) -> None:
+        self._route = route
         self._wrapped: dict[str, Handler] = {}
         # Different for every server, so that an id leads to one line of one log.
         self._boot = secrets.token_hex(4)
@@ -72,11 +74,13 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 self._stream(method, handler), None, handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            self._unary(method, handler), None, handler.response_serializer
+            self._unary(method, handler), None, _packing(handler.response_serializer)
         )
 
     def _unary(self, method: str, handler: Handler) -> Callable[..., Awaitable[Any]]:
-        parse, serve = handler.request_deserializer, handler.unary_unary
+        name = method.rpartition("/")[2]
+        parse = handler.request_deserializer
+        serve = self._route.around(name, handler.unary_unary)
 
         async def call(data: bytes, context: Context) -> Any:
             request_id = self._enter(method)
@@ -125,6 +129,15 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
 def request_id() -> str:
     """Return the id of the call under way."""
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
+def _packing(pack: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return what makes bytes of responses, unless another server has done it."""
+
+    def packed(response: Any) -> bytes:
+        return response if type(response) is bytes else pack(response)
+
+    return packed
 
 
 def _parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:

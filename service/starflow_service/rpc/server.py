@@ -16,6 +16,7 @@ from starflow.v1.workflow_service_pb2_grpc import (
 )
 from starflow_service.rpc.interceptors import EdgeInterceptor
 from starflow_service.rpc.reflection import CommentedReflection
+from starflow_service.rpc.routing import Alone, Method, Route, unary_methods
 from starflow_service.rpc.worker_service import WorkerService
 from starflow_service.rpc.workflow_service import (
     KEEPALIVE_S,
@@ -30,10 +31,11 @@ _AGE_MS = 30 * 60 * 1000
 _AGE_GRACE_MS = 5 * 60 * 1000
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 
-_SERVICES = (
-    workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"].full_name,
-    worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
+_DESCRIPTORS = (
+    workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
+    worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],
 )
+_SERVICES = tuple(service.full_name for service in _DESCRIPTORS)
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -69,19 +71,33 @@ class Server:
     """
 
     def __init__(
-        self, runtime: Runtime, store: StoreFacts, *, keepalive_s: float = KEEPALIVE_S
+        self,
+        runtime: Runtime,
+        store: StoreFacts,
+        *,
+        route: Route | None = None,
+        keepalive_s: float = KEEPALIVE_S,
     ) -> None:
         self._runtime = runtime
-        self._workflows = WorkflowService(runtime, store, keepalive_s=keepalive_s)
+        route = route or Alone(runtime)
+        self._workflows = WorkflowService(
+            runtime, store, route, keepalive_s=keepalive_s
+        )
         self._workers = WorkerService(runtime)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[EdgeInterceptor()], options=_OPTIONS
+            interceptors=[EdgeInterceptor(route)], options=_OPTIONS
         )
         add_WorkflowServiceServicer_to_server(self._workflows, self._server)
         add_WorkerServiceServicer_to_server(self._workers, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server)
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        """The unary methods, as other servers of the store may ask for them."""
+        servicers = (self._workflows, self._workers)
+        return unary_methods(dict(zip(_DESCRIPTORS, servicers, strict=True)))
 
     def bind(self, host: str, port: int) -> int:
         """

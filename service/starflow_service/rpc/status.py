@@ -61,6 +61,14 @@ TABLE: dict[type[RuntimeRefusal], tuple[grpc.StatusCode, int]] = {
         _Code.FAILED_PRECONDITION,
         failure_pb2.ERROR_REASON_RUN_FINISHED,
     ),
+    errors.RunNotFinishedError: (
+        _Code.FAILED_PRECONDITION,
+        failure_pb2.ERROR_REASON_RUN_NOT_FINISHED,
+    ),
+    errors.RunDeletedError: (
+        _Code.ALREADY_EXISTS,
+        failure_pb2.ERROR_REASON_RUN_DELETED,
+    ),
     errors.SignalNotExpectedError: (
         _Code.FAILED_PRECONDITION,
         failure_pb2.ERROR_REASON_SIGNAL_NOT_EXPECTED,
@@ -106,12 +114,22 @@ TABLE: dict[type[RuntimeRefusal], tuple[grpc.StatusCode, int]] = {
 _INTERNAL = (_Code.INTERNAL, failure_pb2.ERROR_REASON_INTERNAL)
 
 
+class ToldError(Exception):
+    """Another server said what the client is to be told."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status.message)
+        self.status = status
+
+
 def status_of(error: BaseException, request_id: str) -> Status:
     """
     Return what the client is told of *error*, which ended the request *request_id*.
 
     Of an error that is no refusal it is told nothing but the id to look for in the log.
     """
+    if isinstance(error, ToldError):
+        return error.status
     code, reason, message = _told(error, request_id)
     status = Status(code=code.value[0], message=message)
     info = ErrorInfo(domain=DOMAIN, reason=reason, metadata={"request_id": request_id})
@@ -132,8 +150,8 @@ def rejection_of(error: Exception, request_id: str) -> worker_service_pb2.Reject
 
 
 def is_expected(error: BaseException) -> bool:
-    """Whether the table has a word for *error*."""
-    return type(error) in TABLE
+    """Whether the table has a word for *error*, or another server has found one."""
+    return type(error) in TABLE or isinstance(error, ToldError)
 
 
 def _told(error: BaseException, request_id: str) -> tuple[grpc.StatusCode, str, str]:

@@ -1,5 +1,6 @@
 """WorkflowService: how clients start runs, signal them, and look at them."""
 
+import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,13 +13,14 @@ from starflow.v1.workflow_service_pb2_grpc import WorkflowServiceServicer
 from starflow_service import __version__
 from starflow_service.engine.events import Result
 from starflow_service.engine.machine import LANGUAGE_VERSION
-from starflow_service.rpc import fields, scripts
+from starflow_service.rpc import fields, lists, scripts
 from starflow_service.rpc.event_stream import EventStream, Selection
 from starflow_service.rpc.payloads import Payloads
+from starflow_service.rpc.routing import Route
 from starflow_service.rpc.runs import fill_run
 from starflow_service.rpc.times import set_ns, set_seconds
 from starflow_service.rpc.waiting import wait_budget_s
-from starflow_service.runtime.errors import FieldInvalidError
+from starflow_service.runtime.errors import FieldInvalidError, RunMovingError
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.runtime import Runtime
 from starflow_service.runtime.types import (
@@ -41,8 +43,11 @@ CAPABILITIES = (
     "bundles",
     "call-options",
     "cancel-run",
+    "delete-run",
     "held-heartbeats",
+    "list-runs",
     "named-signals",
+    "replicas",
     "restarts",
     "unpause-run",
     "worker-stream",
@@ -80,12 +85,18 @@ class WorkflowService(WorkflowServiceServicer):
     """Translates for clients; see ``workflow_service.proto``."""
 
     def __init__(
-        self, runtime: Runtime, store: StoreFacts, *, keepalive_s: float = KEEPALIVE_S
+        self,
+        runtime: Runtime,
+        store: StoreFacts,
+        route: Route,
+        *,
+        keepalive_s: float = KEEPALIVE_S,
     ) -> None:
         self._runtime = runtime
         self._options = runtime.options
         self._payloads = Payloads(runtime.options)
         self._store = store
+        self._route = route
         self._keepalive_s = keepalive_s
         # Set by the server when it begins to stop.
         self.is_draining = False
@@ -98,9 +109,11 @@ class WorkflowService(WorkflowServiceServicer):
         view, is_created = await self._runtime.start_run(self._start(request))
         wait_s = self._wait_budget_s(context, request)
         if wait_s:
-            view = await self._runtime.wait_run(
-                view.namespace, view.run_id, until, wait_s
-            )
+            # A run that moves away is waited for where it is then.
+            with contextlib.suppress(RunMovingError):
+                view = await self._runtime.wait_run(
+                    view.namespace, view.run_id, until, wait_s
+                )
         response = pb.RunResponse(created=is_created)
         fill_run(response.run, view, is_full=True)
         return response
@@ -125,6 +138,12 @@ class WorkflowService(WorkflowServiceServicer):
             script = await self._runtime.script(view.script_hash)
             scripts.fill_script(response.run, script)
         return response
+
+    async def ListRuns(
+        self, request: pb.ListRunsRequest, context: Context
+    ) -> pb.ListRunsResponse:
+        """Return a page of runs."""
+        return await lists.list_runs(self._runtime, request)
 
     async def Signal(
         self, request: pb.SignalRequest, context: Context
@@ -165,6 +184,12 @@ class WorkflowService(WorkflowServiceServicer):
         fill_run(response.run, view, is_full=True)
         return response
 
+    async def DeleteRun(
+        self, request: pb.DeleteRunRequest, context: Context
+    ) -> pb.DeleteRunResponse:
+        """Remove a finished run."""
+        return await lists.delete_run(self._runtime, request)
+
     async def UnpauseRun(
         self, request: pb.UnpauseRunRequest, context: Context
     ) -> pb.UnpauseRunResponse:
@@ -181,7 +206,7 @@ class WorkflowService(WorkflowServiceServicer):
     ) -> AsyncIterator[pb.GetEventsResponse]:
         """Stream a run's log."""
         stream = EventStream(
-            self._runtime,
+            self._route.logs,
             Selection.of(request),
             keepalive_s=self._keepalive_s,
             is_draining=lambda: self.is_draining,
@@ -227,6 +252,27 @@ class WorkflowService(WorkflowServiceServicer):
         _fill_limits(response.limits, self._options)
         return response
 
+    async def ListReplicas(
+        self, request: pb.ListReplicasRequest, context: Context
+    ) -> pb.ListReplicasResponse:
+        """Return the servers of the store."""
+        found = await self._route.membership()
+        response = pb.ListReplicasResponse(
+            partitions=found.partitions, unowned_partitions=found.unowned
+        )
+        for each in found.replicas:
+            replica = response.replicas.add(
+                id=each.id,
+                address=each.address,
+                version=each.version,
+                partitions=each.partitions,
+                runs=each.runs,
+                answers=each.answers,
+            )
+            set_ns(replica.start_time, each.start_ns)
+            set_seconds(replica.lease_left, each.lease_left_s)
+        return response
+
     def _start(self, request: pb.RunRequest) -> StartRequest:
         source = request.WhichOneof("script_source")
         if source is None:
@@ -241,6 +287,7 @@ class WorkflowService(WorkflowServiceServicer):
             input=self._payloads.text(request.input, "input"),
             policy=_chosen("conflict_policy", request.conflict_policy, _POLICIES),
             allow_unregistered=request.allow_unregistered,
+            labels=fields.labels("labels", request.labels),
         )
 
     def _script(self, request: pb.RunRequest | pb.ValidateScriptRequest) -> Source:

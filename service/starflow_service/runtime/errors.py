@@ -10,6 +10,8 @@
   x RunNotFoundError              no such run
   x RunIdConflictError            the run id is taken
   x RunFinishedError              the run has finished
+  x RunNotFinishedError           the run has not finished
+  x RunDeletedError               a run of this id was deleted, and must not begin anew
   x SignalNotExpectedError        the run has no such signal id, or does not wait now
   x SignalConflictError           the signal id was given another content
   x SignalsFullError              the run holds too many signals that nobody has taken
@@ -117,6 +119,28 @@ class RunFinishedError(RuntimeRefusal):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"run {run_id} has finished")
+
+
+class RunNotFinishedError(RuntimeRefusal):
+    """The run has not finished."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        super().__init__(
+            f"run {run_id} has not finished ({state}): cancel or terminate it first"
+        )
+        self.run_id = run_id
+        self.state = state
+
+
+class RunDeletedError(RuntimeRefusal):
+    """A run of this id was deleted, and must not begin anew yet."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"run {run_id} was deleted, and its id is not free yet: choose another"
+            " run_id, unless this is a late repetition"
+        )
+        self.run_id = run_id
 
 
 class SignalNotExpectedError(RuntimeRefusal):

@@ -17,6 +17,11 @@ class Partitions:
         self.served: frozenset[int] = frozenset()
         self._open: set[int] = set()
 
+    @property
+    def open_ones(self) -> frozenset[int]:
+        """The partitions whose runs may be worked on."""
+        return frozenset(self._open)
+
     def is_open(self, run: str) -> bool:
         """Whether *run* may be worked on here."""
         return self.of(run) in self._open

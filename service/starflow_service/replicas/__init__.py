@@ -1,0 +1,1 @@
+"""Servers that share a store: who owns what, and how they reach each other's runs."""
