@@ -20,6 +20,7 @@ from starflow_service.runtime.options import Options
 from starflow_service.runtime.programs import hash_of
 from starflow_service.runtime.runtime import Runtime
 from starflow_service.runtime.types import (
+    CallState,
     CallWait,
     ConflictPolicy,
     PauseReason,
@@ -67,7 +68,13 @@ def main(ctx, input):
     async with shop() as s:
         view, _ = await s.start(script)
         assert [type(wait) for wait in view.waits] == [CallWait, SleepWait]
-        assert view.waits[0] == CallWait("test.echo", 2, 1)
+        assert view.waits[0] == CallWait(
+            "test.echo",
+            2,
+            1,
+            state=CallState.NO_WORKER,
+            state_message="no worker offers test.echo now",
+        )
         await s.take(worker="me")
         call = (await s.view()).waits[0]
         assert call.worker_id == "me"

@@ -15,6 +15,7 @@ may take, only how long its worker may be silent.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 
 from starflow_backends import failpoints
@@ -81,6 +82,14 @@ class Calls:
         self._leased: dict[str, PendingCall] = {}
 
     # Calls come and go
+
+    def leased_counts(self, namespace: str) -> Counter[str]:
+        """Return how many tasks workers hold, by function."""
+        return Counter(
+            call.call.function
+            for call in self._leased.values()
+            if call.namespace == namespace
+        )
 
     def find(self, run: str, call_version: int) -> PendingCall | None:
         """Return the open call, or None."""
@@ -225,9 +234,11 @@ class Calls:
                 waiter.resolve(False)
 
         session.listeners.add(leave_if_drained)
+        session.waiting_polls += 1
         try:
             return await self.queues.wait(waiter, timeout_s)
         finally:
+            session.waiting_polls -= 1
             session.listeners.discard(leave_if_drained)
 
     def take(

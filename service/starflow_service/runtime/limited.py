@@ -10,7 +10,7 @@ although somebody else may have the call by then.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from starflow_backends.store import PermitAnswer, PermitRequest, QueueState
 from starflow_service.runtime.pending import PendingCall
@@ -58,17 +58,28 @@ class LimitedQueue:
             calls.append(call)
         call.is_queued = True
 
-    def waiting(self) -> dict[QueueName, int]:
-        """Return how many calls wait, by function."""
-        counts = {}
-        for name, calls in self._waiting.items():
-            counts[name] = sum(call.is_offered for call in calls)
-        return counts
+    def waiting_calls(self) -> Iterator[PendingCall]:
+        """Yield the calls that wait, those of one function oldest first."""
+        for calls in self._waiting.values():
+            yield from (call for call in calls if call.is_offered)
 
-    def oldest_ns(self, name: QueueName) -> int | None:
-        """Return when the oldest waiting call of a function was recorded."""
-        head = self._head(name)
-        return None if head is None else head.call.time_ns
+    def problem(self, now: float) -> str:
+        """Say which limit is reached; empty if none is known to be."""
+        state = self.state
+        if state is None:
+            return ""
+        bound, rate = state.limits.max_in_flight, state.limits.rate
+        if bound is not None and state.in_flight >= bound:
+            return (
+                f"queue {self.name} is at its limit:"
+                f" {state.in_flight} of {bound} in flight"
+            )
+        if rate is not None:
+            come = (now - self.state_at) * 1e6 * rate.tokens / rate.period_us
+            if state.tokens + come < 1:
+                span = f"{rate.period_us / 1e6:g} s"
+                return f"queue {self.name} is at its limit: {rate.tokens} in {span}"
+        return ""
 
     def has(self, name: QueueName) -> bool:
         """Whether a call of the function waits."""

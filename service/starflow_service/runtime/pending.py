@@ -16,6 +16,7 @@ from starflow_service.runtime.types import (
     FunctionSpec,
     Task,
     TaskAction,
+    WorkerInfo,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +48,13 @@ class Session:
     directives: dict[str, Directive] = field(default_factory=dict)
     # Its calls that wait, to be told of a directive, and of being drained.
     listeners: set[Callable[[], None]] = field(default_factory=set)
-    # How many streams it has open.
+    # How many streams it has open, and how many of its polls wait.
     streams: int = 0
+    waiting_polls: int = 0
+    # What it registered with; None: it never did.
+    info: WorkerInfo | None = None
+    # What it polled for last by name.
+    polled: tuple[str, ...] = ()
 
     def tell(self, token: str, action: TaskAction, reason: str) -> None:
         """Let the worker know what to do with a task, as soon as it can be told."""
@@ -66,6 +72,18 @@ class Session:
         """Let what waits look at this session."""
         for listener in tuple(self.listeners):
             listener()
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The functions that calls may be said to have a worker for in it."""
+        return self.functions or self.polled
+
+    def is_live(self, now: float, live_s: float) -> bool:
+        """Whether it was heard of so lately that it is probably there."""
+        if self.is_silent:
+            return False
+        is_connected = bool(self.streams or self.waiting_polls)
+        return is_connected or now - self.seen_at <= live_s
 
     def heard_of(self, now: float) -> None:
         """The worker sent something."""

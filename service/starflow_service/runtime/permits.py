@@ -55,7 +55,9 @@ class Permits:
         self._on_limits = on_limits
 
         def mark(call: PendingCall) -> None:
-            call.permit = call.permit or tokens.make(call.run, call.call.version, call.attempt)
+            call.permit = call.permit or tokens.make(
+                call.run, call.call.version, call.attempt
+            )
 
         renew_s = options.lease_s / 3
         self._ties = Ties(
@@ -130,6 +132,14 @@ class Permits:
             raise StoreDownError(str(error)) from error
         names = {key.partition("/")[::2]: state for key, state in found.items()}
         return {name: s for (of, name), s in sorted(names.items()) if of == namespace}
+
+    def problem(self, queue: LimitedQueue) -> str:
+        """Say which limit of *queue* is reached; empty if none is known to be."""
+        return queue.problem(self._clock.monotonic())
+
+    def of(self, namespace: str) -> list[LimitedQueue]:
+        """Return what this server has of the queues of *namespace* with limits."""
+        return [queue for (of, _), queue in self._limited.items() if of == namespace]
 
     def find(self, namespace: str, name: str) -> LimitedQueue | None:
         """Return what this server has of a queue with limits."""

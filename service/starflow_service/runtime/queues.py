@@ -126,6 +126,15 @@ class Queues:
             call.is_queued = False
         return sorted((call for call in calls if call.is_offered), key=_order)
 
+    def waiting_calls(self) -> Iterator[PendingCall]:
+        """Yield the calls that wait, those of one function oldest first."""
+        for queue in self._queues.values():
+            yield from (call for call in queue if call.is_offered)
+
+    def is_awaited(self, name: QueueName) -> bool:
+        """Whether anybody waits for calls of a function."""
+        return name in self._waiters
+
     def room(self, name: QueueName) -> int:
         """Return how many calls those who wait would take, as far as it matters."""
         room = 0

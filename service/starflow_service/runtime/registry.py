@@ -58,6 +58,10 @@ class Registry:
         """Return the names of all functions."""
         return list(self._specs.get(namespace, {}))
 
+    def specs(self, namespace: str) -> list[FunctionSpec]:
+        """Return the specifications in force, of all functions."""
+        return list(self._specs.get(namespace, {}).values())
+
     def schemas(self, namespace: str) -> dict[str, str]:
         """Return the JSON Schemas of requests, by function, of those that have one."""
         specs = self._specs.get(namespace, {})
@@ -76,6 +80,37 @@ class Sessions:
 
     def __init__(self) -> None:
         self._sessions: dict[tuple[str, str], Session] = {}
+        # By namespace and function.
+        self._serving: dict[tuple[str, str], dict[Session, None]] = {}
+
+    def of(self, namespace: str) -> list[Session]:
+        """Return the workers of *namespace*."""
+        return [each for (of, _), each in self._sessions.items() if of == namespace]
+
+    def serving(self, namespace: str, function: str) -> Iterable[Session]:
+        """Return the workers that offer *function*, live or not."""
+        return self._serving.get((namespace, function), ())
+
+    def offer(
+        self, session: Session, functions: Sequence[str], *, by_poll: bool = False
+    ) -> None:
+        """Note what a worker registered, or polled for without having registered."""
+        before = set(session.offers)
+        if by_poll:
+            session.polled = tuple(functions)
+        else:
+            session.functions = tuple(functions)
+        after = set(session.offers)
+        for name in before - after:
+            self._withdraw(session, name)
+        for name in after - before:
+            self._serving.setdefault((session.namespace, name), {})[session] = None
+
+    def _withdraw(self, session: Session, function: str) -> None:
+        serving = self._serving[session.namespace, function]
+        del serving[session]
+        if not serving:
+            del self._serving[session.namespace, function]
 
     def find(self, namespace: str, worker_id: str) -> Session | None:
         """Return the worker's session, or None."""
@@ -100,7 +135,9 @@ class Sessions:
             and now - session.seen_at > _SESSION_S
         ]
         for key in silent:
-            del self._sessions[key]
+            session = self._sessions.pop(key)
+            for function in set(session.offers):
+                self._withdraw(session, function)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -367,6 +367,17 @@ class Runtime:
         await self._runs.submit(key, terminate, needs_script=False)
         return await self.get_run(namespace, run_id)
 
+    async def delete_run(self, namespace: str, run_id: str) -> None:
+        """
+        Delete a run that has finished.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunNotFinishedError: It has not finished.
+        """
+        self._refuse_if_draining()
+        await self.deletions.delete(f"{namespace}/{run_id}")
+
     async def unpause_run(self, namespace: str, run_id: str) -> RunView:
         """
         Let a run that the service parked try again; return it as it stands then.
@@ -443,7 +454,7 @@ class Runtime:
     # What the parts tell each other
 
     def _view(self, run: LiveRun) -> RunView:
-        return view_of(run, self._calls)
+        return view_of(run, self._calls, self.workers.force)
 
     def _refuse_if_draining(self) -> None:
         if self._is_draining:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from enum import Enum, IntEnum
 
+from starflow_backends.store import QueueState
 from starflow_service.engine.events import Failure, Result, RetryPolicy
 from starflow_service.engine.frozen import frozen
 from starflow_service.starlark.bundle import Source
@@ -69,6 +70,18 @@ class StartRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+class CallState(IntEnum):
+    """What a call waits for; numbers as in ``starflow.v1.CallState``."""
+
+    NO_WORKER = 1
+    WORKERS_BUSY = 2
+    QUEUE_LIMIT = 3
+    LEASED = 4
+    BACKING_OFF = 5
+    STORING = 6
+    RECOVERING = 7
+
+
 @frozen
 class CallWait:
     """A call under way."""
@@ -84,6 +97,11 @@ class CallWait:
     last_failure: Failure | None = None
     # When the call as a whole has taken too long; None: never.
     expire_ns: int | None = None
+    state: CallState = CallState.RECOVERING
+    # The same for people.
+    state_message: str = ""
+    # The queue with limits that it belongs to, if any.
+    queue: str = ""
 
 
 @frozen
@@ -178,6 +196,26 @@ class WorkerInfo:
     build_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     max_concurrency: int = 0
+
+
+class Connection(IntEnum):
+    """How a worker gets its tasks; numbers as in ``starflow.v1.WorkerConnection``."""
+
+    NONE = 1
+    POLL = 2
+    STREAM = 3
+
+
+@frozen
+class QueueView:
+    """A queue with limits as it stands."""
+
+    name: str
+    # As the store has it.
+    state: QueueState
+    # What waits here.
+    waiting: int = 0
+    oldest_ns: int | None = None
 
 
 @frozen

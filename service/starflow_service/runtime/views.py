@@ -6,6 +6,7 @@ from starflow_service.engine.history import OpenCall
 from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.index import state_of
 from starflow_service.runtime.live import LiveRun
+from starflow_service.runtime.stands import stands
 from starflow_service.runtime.types import (
     CallWait,
     RunView,
@@ -13,19 +14,20 @@ from starflow_service.runtime.types import (
     SleepWait,
     UnreadSignal,
 )
+from starflow_service.runtime.workforce import Workforce
 
 _UNREAD_MAX = 100
 
 Wait: TypeAlias = CallWait | SleepWait | SignalWait
 
 
-def view_of(run: LiveRun, calls: Calls) -> RunView:
+def view_of(run: LiveRun, calls: Calls, force: Workforce) -> RunView:
     """Return *run* as its log, and the calls under way, say it stands."""
     history = run.history
     start, finish = history.start, history.finish
     if start is None:
         raise AssertionError(f"run {run.key} has no START")
-    waits = [] if finish is not None else _waits(run, calls)
+    waits = [] if finish is not None else _waits(run, calls, force)
     return RunView(
         namespace=run.namespace,
         run_id=run.run_id,
@@ -50,7 +52,7 @@ def view_of(run: LiveRun, calls: Calls) -> RunView:
     )
 
 
-def _waits(run: LiveRun, calls: Calls) -> list[Wait]:
+def _waits(run: LiveRun, calls: Calls, force: Workforce) -> list[Wait]:
     history = run.history
     waits: dict[int, Wait] = {v: SleepWait(wake) for v, wake in history.sleeps.items()}
     for version, wait in history.signal_waits.items():
@@ -60,7 +62,7 @@ def _waits(run: LiveRun, calls: Calls) -> list[Wait]:
     for version, call in history.calls.items():
         yielded = call.yielded
         if yielded is None:
-            waits[version] = _call_wait(run, calls, call)
+            waits[version] = _call_wait(run, calls, call, force)
         else:
             waits[version] = SignalWait(
                 call.expire_ns,
@@ -71,12 +73,24 @@ def _waits(run: LiveRun, calls: Calls) -> list[Wait]:
     return [waits[version] for version in sorted(waits)]
 
 
-def _call_wait(run: LiveRun, calls: Calls, call: OpenCall) -> CallWait:
+def _call_wait(
+    run: LiveRun, calls: Calls, call: OpenCall, force: Workforce
+) -> CallWait:
     version = call.call.version
     record = run.records.get(version)
     pending = calls.find(run.key, version)
     lease = None if pending is None else pending.lease
     attempt = pending.attempt if pending else record.next_attempt if record else 1
+    limited = None if pending is None else pending.limited
+    is_backing_off = version in run.retries
+    state, message = stands(
+        run.namespace,
+        call.call.function,
+        pending,
+        calls,
+        force,
+        is_backing_off=is_backing_off,
+    )
     return CallWait(
         call.call.function,
         version,
@@ -86,6 +100,9 @@ def _call_wait(run: LiveRun, calls: Calls, call: OpenCall) -> CallWait:
         next_attempt_ns=run.retries.get(version),
         last_failure=None if record is None else record.failure,
         expire_ns=call.expire_ns,
+        state=state,
+        state_message=message,
+        queue="" if limited is None else limited.name,
     )
 
 

@@ -28,6 +28,7 @@ from starflow_service.runtime.types import (
     TaskReport,
     WorkerInfo,
 )
+from starflow_service.runtime.workforce import Workforce
 
 
 class Workers:
@@ -47,6 +48,7 @@ class Workers:
         self._calls = calls
         self._reports = reports
         self._sessions = Sessions()
+        self.force = Workforce(options, clock, registry, self._sessions, calls)
         self._is_draining = False
         self._streams: set[Stream] = set()
         # Heartbeats that are held back.
@@ -76,7 +78,8 @@ class Workers:
             changed = await self._registry.register(namespace, functions)
         except StoreError as error:
             raise StoreDownError(str(error)) from error
-        session.functions = tuple(spec.name for spec in functions)
+        session.info = worker
+        self._sessions.offer(session, [spec.name for spec in functions])
         return changed
 
     @contextlib.contextmanager
@@ -128,6 +131,8 @@ class Workers:
         if self._calls.queues.waiting_polls >= self._options.waiting_polls_max:
             raise RateLimitedError(f"{self._options.waiting_polls_max} polls wait")
         session = self._enter(request.namespace, request.worker_id)
+        if not session.functions and session.polled != tuple(functions):
+            self._sessions.offer(session, functions, by_poll=True)
         if session.is_drained:
             return []
         try:
