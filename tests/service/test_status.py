@@ -59,6 +59,16 @@ CASES = [
         [],
     ),
     (
+        errors.RunNotFinishedError("r", "RUNNING"),
+        ("FAILED_PRECONDITION", "RUN_NOT_FINISHED", "cancel or terminate it first"),
+        [],
+    ),
+    (
+        errors.RunDeletedError("r"),
+        ("ALREADY_EXISTS", "RUN_DELETED", "run r was deleted"),
+        [],
+    ),
+    (
         errors.SignalNotExpectedError("r", "s", "unknown"),
         ("FAILED_PRECONDITION", "SIGNAL_NOT_EXPECTED", "signal s: unknown"),
         [],

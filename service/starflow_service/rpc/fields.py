@@ -33,6 +33,8 @@ STACK_TRACE_BYTES_MAX = 16 * 1024
 SCHEMA_BYTES_MAX = 64 * 1024
 DESCRIPTION_BYTES_MAX = 4 * 1024
 LABELS_MAX = 64
+RUN_LABELS_MAX = 16
+RUN_LABEL_CHARACTERS_MAX = 128
 _INT32_MAX = 2**31 - 1
 _DURATION_SECONDS_MAX = 315_576_000_000  # the bound of google.protobuf.Duration
 
@@ -75,6 +77,7 @@ SIGNAL_NAME = _rule(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,127}")
 REQUEST_ID = _rule(r"[!-~]{1,128}", "at most 128 printable ASCII characters, no spaces")
 SCRIPT_HASH = _rule(r"[0-9a-f]{64}", "a SHA-256 in lower-case hexadecimal")
 QUEUE = _rule(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+LABEL = _rule(r"[a-z][a-z0-9._/-]{0,62}")
 FAILURE_CODE = _rule(r"[A-Z][A-Z0-9_]{0,62}")
 FUNCTION = _rule(
     rf"(?=.{{3,255}}\Z){_PART}(?:\.{_PART})+",
@@ -91,6 +94,16 @@ def namespace(text: str) -> str:
 def run_id(text: str) -> str:
     """Return *text*, a run's id."""
     return RUN_ID.check("run_id", text)
+
+
+def labels(field: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return what a run is found by."""
+    if len(given) > RUN_LABELS_MAX:
+        raise TooLargeError(field, len(given), RUN_LABELS_MAX, "labels")
+    for name, value in given.items():
+        LABEL.check(f"{field} (name)", name)
+        _printable(field, value, RUN_LABEL_CHARACTERS_MAX)
+    return dict(given)
 
 
 def worker_id(text: str, field: str = "worker_id", *, is_required: bool = True) -> str:

@@ -1,5 +1,7 @@
 """Runs as ``starflow.v1.Run`` messages."""
 
+from collections.abc import Mapping
+
 from starflow.v1 import run_pb2
 from starflow_service.rpc.codec import fill_failure, fill_result
 from starflow_service.rpc.times import set_ns
@@ -16,6 +18,7 @@ def fill_run(message: run_pb2.Run, view: RunView, *, is_full: bool) -> None:
     message.run_id = view.run_id
     message.state = view.state.value  # type: ignore[assignment]
     message.script_hash = view.script_hash
+    fill_labels(message, view.labels)
     message.version = view.version
     set_ns(message.create_time, view.create_ns)
     set_ns(message.update_time, view.update_ns)
@@ -42,6 +45,12 @@ def fill_run(message: run_pb2.Run, view: RunView, *, is_full: bool) -> None:
             message.status.json = view.status
         if view.result is not None:
             fill_result(message, view.result)
+
+
+def fill_labels(message: run_pb2.Run, labels: Mapping[str, str]) -> None:
+    """Set the labels of *message*."""
+    if labels:
+        message.labels.update(labels)
 
 
 def _fill_waits(message: run_pb2.Run, view: RunView) -> None:

@@ -20,6 +20,8 @@ from starflow_service.runtime.entries import LIVE_STATES, STATES, Listed
 from starflow_service.runtime.errors import FieldInvalidError, StoreDownError
 from starflow_service.runtime.types import PauseReason, RunState
 
+__all__ = ["TIME_MAX_NS", "ListedRun", "Listing", "RunFilter"]
+
 _DIGEST_BYTES = 8
 _TIME_BYTES = 8
 

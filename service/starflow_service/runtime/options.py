@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from starflow_service.runtime.retention_rules import Rule
 from starflow_service.starlark.limits import Limits
 
 
@@ -38,4 +39,10 @@ class Options:
     busy_runs_max: int = 100_000
     # Compiled scripts kept in memory.
     programs_max: int = 500
+    # How long runs are kept that have finished; without a rule for ever.  How often
+    # somebody looks for those whose time is over.
+    retention: tuple[Rule, ...] = ()
+    retention_every_s: float = 60.0
+    # How long the id of a deleted run is refused.
+    tombstone_s: float = 86_400.0
     limits: Limits = field(default_factory=Limits)

@@ -22,6 +22,7 @@ from starflow_backends.store import (
     Append,
     ConflictError,
     CorruptError,
+    DeletedError,
     NotOwnerError,
     Phase,
     Store,
@@ -41,6 +42,7 @@ from starflow_service.runtime.errors import (
     DrainingError,
     LogCorruptedError,
     RateLimitedError,
+    RunDeletedError,
     RunMovingError,
     RunNotFoundError,
     RuntimeRefusal,
@@ -198,6 +200,15 @@ class Runs:
                 self._drop(run)
         return rounds
 
+    async def forget(self, key: str) -> None:
+        """Drop a run that is not stored any more."""
+        while (run := self._runs.get(key)) is not None:
+            if run.work is not None:
+                # Somebody still looks at it.
+                await asyncio.wait({run.work})
+            else:
+                self._drop(run)
+
     async def close(self) -> None:
         """Finish the rounds under way and drop every interpreter."""
         self._is_closed = True
@@ -262,6 +273,8 @@ class Runs:
             await self._save(run, run.settled_phase())
         except ConflictError as error:
             self._conflict(run, inputs, error)
+        except DeletedError:
+            self._fail(run, inputs, RunDeletedError(run.run_id))
         except (LogCorruptError, CorruptError) as error:
             await self._park_corrupt(run, str(error))
             self._fail(run, inputs, LogCorruptedError(run.run_id, str(error)))

@@ -16,6 +16,7 @@ from starflow_service.runtime.errors import (
 from starflow_service.runtime.live import LiveRun
 from starflow_service.runtime.programs import Programs, hash_of, stored_form
 from starflow_service.runtime.registry import Registry
+from starflow_service.runtime.retention import Namespaces
 from starflow_service.runtime.runs import Runs
 from starflow_service.runtime.types import (
     ConflictPolicy,
@@ -39,12 +40,14 @@ class Starts:
         runs: Runs,
         programs: Programs,
         registry: Registry,
+        namespaces: Namespaces,
         clock: Clock,
         view: View,
     ) -> None:
         self._runs = runs
         self._programs = programs
         self._registry = registry
+        self._namespaces = namespaces
         self._clock = clock
         self._view = view
 
@@ -61,12 +64,15 @@ class Starts:
         key = f"{request.namespace}/{run_id}"
         if not self._runs.is_live(key):
             try:
+                await self._namespaces.enter(request.namespace)
                 script = script_hash, stored_form(request.script)
                 view = await self._runs.start(
                     key, program, script, request.input, request.labels, self._view
                 )
             except ConflictError:
                 pass
+            except StoreError as error:
+                raise StoreDownError(str(error)) from error
             else:
                 return view, True
         return await self._attach(key, request, script_hash), False
