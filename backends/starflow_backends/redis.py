@@ -1,11 +1,13 @@
 """Runs in Redis: the store for production.
 
-`redis_layout` shows the keys, `redis_link` who may write and when, and
-`redis_append.lua` what an append is.
+`redis_layout` shows the keys, `redis_link` the way to them, `redis_leases` who may
+write, and `redis_append.lua` what an append is.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
 
 from starflow_backends import redis_rows as rows
 from starflow_backends import redis_script as script
@@ -17,16 +19,16 @@ from starflow_backends.redis_layout import (
     head_crc,
     record_of,
     record_value,
-    timer_of,
 )
+from starflow_backends.redis_leases import Leases
 from starflow_backends.redis_link import Link
 from starflow_backends.redis_permits import RedisPermits
 from starflow_backends.redis_runs import RunsQuery
-from starflow_backends.redis_wire import read_url
+from starflow_backends.redis_url import read_url
+from starflow_backends.shared import PartitionState, Replica
 from starflow_backends.store import (
     Append,
     CorruptError,
-    DueTimer,
     DueTimers,
     Durability,
     Page,
@@ -47,7 +49,7 @@ _RUNS_SCANNED = b"1000"
 
 class RedisStore:
     """
-    A `Store` in Redis, which refuses to be weaker than *durability*.
+    A `SharedStore` in Redis, which refuses to be weaker than *durability*.
 
     *tell* is told, for a person, when the connection breaks and when it is back.  A
     store is opened once; to open it again, make another.
@@ -68,9 +70,10 @@ class RedisStore:
         """
         self._durability = durability
         self._link = Link(read_url(url), durability, tell)
-        self._appends = Appends(self._link)
+        self._leases = Leases(self._link)
+        self._appends = Appends(self._link, self._leases)
         self._permits = RedisPermits(self._link)
-        self._deletions = Deletions(self._link)
+        self._deletions = Deletions(self._link, self._leases)
 
     @property
     def kind(self) -> str:
@@ -84,7 +87,48 @@ class RedisStore:
         await self._link.open()
 
     async def close(self) -> None:
+        with contextlib.suppress(StoreError):
+            await self._leases.leave()
+        await self._appends.close()
         await self._link.close()
+
+    # Who shares it
+
+    @property
+    def partitions(self) -> int:
+        return len(self._link.keys.partitions)
+
+    @property
+    def replica_id(self) -> str:
+        return self._leases.replica_id
+
+    def partition_of(self, run: str) -> int:
+        return self._link.keys.number_of(run.encode())
+
+    @property
+    def owned(self) -> frozenset[int]:
+        return self._leases.owned
+
+    async def join(self, address: str, version: str) -> None:
+        await self._leases.join(address, version)
+
+    async def leave(self) -> None:
+        await self._leases.leave()
+
+    async def replicas(self) -> list[Replica]:
+        return await self._leases.replicas()
+
+    async def partition_states(self) -> list[PartitionState]:
+        return await self._leases.states()
+
+    async def claim(self, partition: int) -> bool:
+        return await self._leases.claim(partition)
+
+    async def release(self, partition: int) -> None:
+        await self._leases.release(partition)
+
+    async def wait_lost_partitions(self) -> frozenset[int]:
+        return await self._leases.wait_lost()
 
     async def wait_lost(self) -> StoreError:
         assert self._link.loss is not None, "the store is not open"
@@ -93,8 +137,12 @@ class RedisStore:
     def append(self, append: Append) -> Awaitable[None]:
         return self._appends.append(append)
 
+    # What is in it
+
     async def load(self, run: str) -> StoredRun | None:
         fields = await self._fields(run)
+        if b"lost" in fields:
+            raise rows.loss_of(run, fields)
         return rows.stored_run(run, fields) if fields else None
 
     async def read(
@@ -103,6 +151,8 @@ class RedisStore:
         fields = await self._fields(run)
         if not fields:
             return []
+        if b"version" not in fields and b"lost" in fields:
+            raise rows.loss_of(run, fields)
         to_version = rows.checked_head(run, fields).version
         if limit is not None:
             to_version = min(to_version, from_version + limit - 1)
@@ -125,7 +175,8 @@ class RedisStore:
         limit: int = 1000,
         partitions: Collection[int] | None = None,
     ) -> list[str]:
-        return await RunsQuery(self._link, phases, after, limit, partitions).run()
+        looked_in = self._leases.claimed if partitions is None else partitions
+        return await RunsQuery(self._link, phases, after, limit, looked_in).run()
 
     async def find(self, query: Query) -> Page:
         return await FindQuery(self._link, query).run()
@@ -136,17 +187,19 @@ class RedisStore:
         return await self._deletions.delete(run, expected_version, tombstone_ns)
 
     async def timers_due(self, *, limit: int = 1000) -> DueTimers:
-        keys = [each.timers for each in self._link.keys.partitions]
-        now, members = await self._link.run(script.TIMERS, keys, [b"%d" % (limit + 1)])
-        now_ns = int(now)
-        found = sorted(timer_of(member)[::-1] for member in members)
-        due = [
-            DueTimer(run, name, due_ns)
-            for due_ns, name, run in found[:limit]
-            if due_ns <= now_ns
-        ]
-        next_due_ns = found[len(due)][0] if len(due) < len(found) else None
-        return DueTimers(now_ns=now_ns, due=due, next_due_ns=next_due_ns)
+        groups = self._link.groups(self._leases.claimed)
+        if not groups:
+            # Of no partition: any clock will do.
+            now, _, _ = await self._timers_of([0], 0)
+            return DueTimers(now_ns=int(now), due=[], next_due_ns=None)
+        answers = await asyncio.gather(
+            *(self._timers_of(numbers, limit + 1) for numbers in groups)
+        )
+        return rows.due_timers(answers, limit)
+
+    async def _timers_of(self, numbers: list[int], limit: int) -> Any:
+        keys = [self._link.keys.partitions[number].timers for number in numbers]
+        return await self._link.run(script.TIMERS, keys, [b"%d" % limit])
 
     async def put_record(
         self, space: str, key: str, value: bytes, *, replace: bool = True
@@ -175,11 +228,20 @@ class RedisStore:
         }
 
     async def clear_index(self) -> None:
-        for number, keys in enumerate(self._link.keys.partitions):
+        for number in self._leases.claimed:
+            keys = self._link.keys.partitions[number]
             cursor = b"0"
             while True:
                 answer = await self._link.ask(
-                    [b"SCAN", cursor, b"MATCH", _pattern(keys), b"COUNT", _RUNS_SCANNED]
+                    [
+                        b"SCAN",
+                        cursor,
+                        b"MATCH",
+                        _pattern(keys),
+                        b"COUNT",
+                        _RUNS_SCANNED,
+                    ],
+                    at=keys.partition,
                 )
                 cursor, found = answer
                 names = [key.removeprefix(keys.run) for key in found]
@@ -209,14 +271,14 @@ class RedisStore:
             return
         append_id = head.append_id
         crc = head_crc(run, head.version, int(Phase.RUNNABLE), append_id, b"")
-        owner = await self._link.run(
+        refused = await self._link.run(
             script.CLEAR,
             [keys.partition, keys.runs, keys.timers, keys.run + name, keys.found],
-            [self._link.epochs[number], name, append_id.encode(), crc.encode()],
+            [self._leases.epochs[number], name, append_id.encode(), crc.encode()],
             run,
         )
-        if owner:
-            raise self._link.lose(owner.decode())
+        if refused:
+            raise self._leases.doubt(number, refused[1].decode())
 
     def _place(self, run: str) -> tuple[PartitionKeys, bytes]:
         name = run.encode()

@@ -7,16 +7,16 @@
 --       then four lists, each begun by its length: events (crc, event), timers (name,
 --       value or ''), attempts (version, value or ''), scripts (hash, value)
 --
--- Returns the number of appends of the partition, or {what is wrong, detail}.
+-- Returns the number of appends of the partition, or {what is wrong, details}.
 
 local partition, runs, timers, head, log, found, tombstone, scripts = unpack(KEYS)
 local epoch, run, expected, append_id, phase, note, crc, entry = unpack(ARGV, 1, 8)
 
 local owned = redis.call('HMGET', partition, 'epoch', 'owner', 'appends')
 if owned[1] ~= epoch then
-    return {'owner', owned[2] or ''}
+    return owned[1] and {'owner', owned[2] or ''} or {'gone', ''}
 end
-local before = redis.call('HMGET', head, 'append', 'version', 'phase', 'entry')
+local before = redis.call('HMGET', head, 'append', 'version', 'phase', 'entry', 'lost')
 if before[1] == append_id then
     return tonumber(owned[3])
 end
@@ -32,6 +32,9 @@ local first_timer, last_timer = list()
 local first_attempt, last_attempt = list()
 local first_script, last_script = list()
 
+if before[5] and (first_event <= last_event or phase ~= '3' or not before[2]) then
+    return {'lost', before[5], before[2] or '0'}
+end
 if (before[2] or '0') ~= expected then
     return {'conflict', before[2] or '0'}
 end
@@ -66,6 +69,10 @@ for n = first_event, last_event, 2 do
 end
 redis.call('HSET', head, 'version', version, 'phase', phase, 'append', append_id,
     'note', note, 'crc', crc)
+if before[5] then
+    -- From here on its note tells.
+    redis.call('HDEL', head, 'lost')
+end
 if before[3] ~= phase then
     if before[3] then
         redis.call('ZREM', runs, before[3] .. ':' .. run)

@@ -15,6 +15,12 @@ from starflow_backends.store import (
 # The first release that has all the commands; Valkey and others count from there.
 _OLDEST = (6, 2)
 _UNKNOWN = ""
+# What a URL begins with, by the mode that a Redis says it is in.
+_SCHEMES = {
+    "standalone": "redis://",
+    "sentinel": "redis+sentinel://",
+    "cluster": "redis+cluster://",
+}
 
 # What each level demands, and what each setting must be for it.
 _DEMANDS: Mapping[Durability, Mapping[str, str]] = {
@@ -66,9 +72,11 @@ async def facts_of(pipe: Pipe) -> Facts:
     )
 
 
-def check(facts: Facts, shown: str, demanded: Durability) -> None:
+def check(facts: Facts, shown: str, demanded: Durability, *, kind: str = "") -> None:
     """
     Make sure that a Redis can be used, and keeps what is *demanded*.
+
+    *kind* is what its URL says it is, as in `Address.kind`.
 
     Raises:
         LayoutError: It cannot be used at all.
@@ -81,10 +89,11 @@ def check(facts: Facts, shown: str, demanded: Durability) -> None:
             f"it is Redis {facts.version or 'of an unknown release'},"
             " and 6.2 is the oldest that will do"
         )
-    if facts.mode != "standalone":
+    wanted = "cluster" if kind == "cluster" else "standalone"
+    if facts.mode != wanted:
         raise LayoutError(
-            f"it is a Redis in {facts.mode} mode, which this release does not know:"
-            " give it a single server"
+            f"{shown} is a Redis in {facts.mode} mode: give it a URL of"
+            f" {_SCHEMES.get(facts.mode, 'another kind')}"
         )
     if facts.role != "master":
         raise UnavailableError(

@@ -3,17 +3,17 @@
 -- KEYS  partition, runs, timers, run, found
 -- ARGV  epoch, run, append id, crc of the head that it has afterwards
 --
--- Returns the owner if the partition was taken, and '' otherwise.
+-- Returns {'owner', its owner} if the partition was taken, and nothing otherwise.
 
 local partition, runs, timers, head, found = unpack(KEYS)
 local epoch, run, append_id, crc = unpack(ARGV)
 local owned = redis.call('HMGET', partition, 'epoch', 'owner')
 if owned[1] ~= epoch then
-    return owned[2] or 'nobody'
+    return {'owner', owned[2] or ''}
 end
 local before = redis.call('HMGET', head, 'append', 'phase', 'entry')
 if before[1] ~= append_id then
-    return ''
+    return {}
 end
 for _, field in ipairs(redis.call('HKEYS', head)) do
     local name = string.match(field, '^timer:(.*)$')
@@ -34,4 +34,4 @@ end
 redis.call('ZREM', runs, before[2] .. ':' .. run)
 redis.call('ZADD', runs, 0, '0:' .. run)
 redis.call('HSET', head, 'phase', 0, 'note', '', 'crc', crc)
-return ''
+return {}

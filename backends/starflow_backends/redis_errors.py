@@ -26,5 +26,10 @@ def store_error(error: ReplyError, run: str = "") -> StoreError:
 
 
 def is_demoted(error: ReplyError) -> bool:
-    """Whether Redis is not, or not alone, the primary any more."""
-    return error.code in ("READONLY", "MASTERDOWN", "MOVED")
+    """Whether Redis is not the primary any more."""
+    return error.code in ("READONLY", "MASTERDOWN")
+
+
+def is_elsewhere(error: ReplyError) -> bool:
+    """Whether Redis has not carried it out because the slot is not all there."""
+    return error.code in ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN")

@@ -6,17 +6,19 @@ owner of a run are in one slot of a cluster and change in one script:
 ========================== ====== ======================================================
 key                        type   what it holds
 ========================== ====== ======================================================
-``{sf:P}:store``           hash   layout, number of partitions, id: written once
+``{sf:P}:store``           hash   layout, number of partitions, id, made: written once
+``{sf:P}:members``         hash   the servers, each with its lease, start, address
 ``{sf:P}:record:SPACE``    hash   the records of a space; scripts are in ``script``
 ``{sf:P}:queues``          set    the names of the queues: NAMESPACE/QUEUE
 ``{sf:P:q:NAME}:queue``    hash   max, tokens_per, period_us, burst, crc; tokens, at_us
 ``{sf:P:q:NAME}:permits``  zset   holders of permits, by when they end, in microseconds
-``{sf:P:N}:partition``     hash   epoch, owner, lease_ms, until_ms; appends, runs
+``{sf:P:N}:partition``     hash   epoch, owner, lease_ms, until_ms; appends, claimed;
+                                  runs; store: the id of the store
 ``{sf:P:N}:runs``          zset   ``PHASE:RUN`` of every run, all with score 0
 ``{sf:P:N}:timers``        zset   ``DUE CRC RUN\\0NAME`` of every timer, with score 0
 ``{sf:P:N}:found``         zset   ``TERM TIME RUN`` of every run's entry, with score 0
 ``{sf:P:N}:run:RUN``       hash   version, phase, append, note, crc; timer:*; attempt:*;
-                                  entry
+                                  entry; lost, if the end of its log was lost
 ``{sf:P:N}:log:RUN``       stream event VERSION at id ``0-VERSION``, with its crc
 ``{sf:P:N}:gone:RUN``      string of a run that was deleted; it expires
 ========================== ====== ======================================================
@@ -70,6 +72,11 @@ class PartitionKeys:
     log: bytes
     gone: bytes
 
+    @property
+    def sets(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """The keys that are there, or may be, whatever runs there are."""
+        return self.partition, self.runs, self.timers, self.found
+
 
 class Keys:
     """The keys of one store."""
@@ -78,6 +85,7 @@ class Keys:
         self.prefix = prefix
         self.partitions = [self._partition(n) for n in range(partitions)]
         self.store = store_key(prefix)
+        self.members = f"{{sf:{prefix}}}:members".encode()
         self.queues = f"{{sf:{prefix}}}:queues".encode()
 
     def of_run(self, run: bytes) -> PartitionKeys:
@@ -161,6 +169,24 @@ def attempt_of(run: str, version: str, stored: bytes) -> bytes:
     if version.isdigit() and stored == attempt_value(run, int(version), value):
         return value
     raise CorruptError(run, 0, f"the record of the attempts of {version} is damaged")
+
+
+def lost_value(run: str, version: int) -> bytes:
+    """Return what the run's hash holds if it lost events, of *version* that it had."""
+    return f"{crc_of(f'lost{chr(0)}{run}{chr(0)}{version}')}{version}".encode()
+
+
+def lost_of(run: str, stored: bytes) -> int:
+    """
+    Return the version that a run had.
+
+    Raises:
+        CorruptError: It is damaged.
+    """
+    version = stored[_CRC_WIDTH:]
+    if version.isdigit() and stored == lost_value(run, int(version)):
+        return int(version)
+    raise CorruptError(run, 0, "the mark of its loss is damaged")
 
 
 def record_value(space: str, key: str, value: bytes) -> bytes:

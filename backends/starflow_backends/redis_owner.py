@@ -1,4 +1,4 @@
-"""Who has a store: a process, as others can read it, and see whether it is dead."""
+"""Who has a partition: a process, as others can read it, and see if it is dead."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ _MACHINE = (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid"))
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process that has a store, or had it."""
+    """A process that has a partition, or had it."""
 
     host: str
     pid: str
@@ -36,6 +36,11 @@ class Owner:
 
     def __str__(self) -> str:
         return f"{self.host} {self.pid} {self.machine} {self.nonce}"
+
+    @property
+    def id(self) -> str:
+        """Who it is, as other programs see it: another in each life."""
+        return f"{self.host}-{self.pid}-{self.nonce}"
 
     @property
     def words(self) -> str:

@@ -1,25 +1,40 @@
--- Renews the lease of partitions, or ends it.
+-- Renews the leases of partitions, or ends them.
 --
 -- KEYS  partitions
--- ARGV  length of the lease in milliseconds, 0 to end it; then the epoch of each
+-- ARGV  id of the store, length of the lease in milliseconds or 0 to end it; then the
+--       epoch of each
 --
--- Returns '' and the number of appends of each, or the owner of one that was taken.
+-- Returns for each {'ok', number of appends, ''}; or, of one that has another epoch,
+-- {'lost', number of appends when that began, owner}: -1 if it is an earlier one, since
+-- then Redis has lost the claim that is asked about; or {'gone'} or {'another'}.
 
-local answer = {''}
-for n, key in ipairs(KEYS) do
-    local found = redis.call('HMGET', key, 'epoch', 'owner', 'appends')
-    if found[1] ~= ARGV[n + 1] then
-        return {found[2] or ''}
-    end
-    answer[n + 1] = tonumber(found[3])
-end
+local store, lease_ms = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local until_ms = string.format('%d', now_ms + tonumber(ARGV[1]))
-for _, key in ipairs(KEYS) do
-    redis.call('HSET', key, 'until_ms', until_ms)
-    if ARGV[1] == '0' then
-        redis.call('HSET', key, 'owner', '')
+local until_ms = string.format('%d', now_ms + lease_ms)
+
+local function number(epoch)
+    return tonumber(string.match(epoch, '^%d+'))
+end
+
+local answer = {}
+for n, key in ipairs(KEYS) do
+    local epoch = ARGV[n + 2]
+    local found = redis.call('HMGET', key, 'store', 'epoch', 'owner', 'appends', 'claimed')
+    if not (found[1] and found[2] and found[4]) then
+        answer[n] = {'gone', 0, ''}
+    elseif found[1] ~= store then
+        answer[n] = {'another', 0, ''}
+    elseif found[2] ~= epoch then
+        local is_later = number(found[2]) >= number(epoch)
+        answer[n] = {'lost', is_later and tonumber(found[5]) or -1, found[3]}
+    else
+        answer[n] = {'ok', tonumber(found[4]), ''}
+        redis.call('HSET', key, 'until_ms', until_ms)
+        if lease_ms == 0 then
+            -- Nobody has this epoch: what is still on its way is refused.
+            redis.call('HSET', key, 'owner', '', 'epoch', number(epoch) .. '-')
+        end
     end
 end
 return answer

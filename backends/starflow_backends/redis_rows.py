@@ -1,6 +1,8 @@
 """An append as a command to Redis, and a run as Redis gives it back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from starflow_backends import redis_script as script
 from starflow_backends.redis_entries import entry_of, entry_value
@@ -11,10 +13,20 @@ from starflow_backends.redis_layout import (
     due_of,
     event_crc,
     head_crc,
+    lost_of,
     record_value,
+    timer_of,
     timer_value,
 )
-from starflow_backends.store import Append, CorruptError, Phase, StoredRun
+from starflow_backends.store import (
+    Append,
+    CorruptError,
+    DueTimer,
+    DueTimers,
+    LostHistoryError,
+    Phase,
+    StoredRun,
+)
 
 
 def append_command(
@@ -110,6 +122,45 @@ def stored_run(run: str, fields: Fields) -> StoredRun:
             attempts[int(name)] = stored
     entry = entry_of(run, fields[b"entry"]) if b"entry" in fields else None
     return StoredRun(head.version, head.phase, timers, attempts, head.note, entry)
+
+
+def loss_of(run: str, fields: Fields) -> LostHistoryError:
+    """
+    Return what to say of a run that lost events.
+
+    Raises:
+        CorruptError: What is said of it is damaged.
+    """
+    version = checked_head(run, fields).version if b"version" in fields else 0
+    return LostHistoryError(run, lost_of(run, fields[b"lost"]), version)
+
+
+def due_timers(answers: Sequence[Sequence[Any]], limit: int) -> DueTimers:
+    """
+    Return the timers of some nodes, each with a clock of its own, in one answer.
+
+    The next is the one that is due soonest by the clock of its node, and the time is of
+    that node: what counts is how long it is until then.
+
+    Raises:
+        CorruptError: One of them is damaged.
+    """
+    due: list[DueTimer] = []
+    waits: list[tuple[int, int]] = []
+    for now, members, others in answers:
+        for member in members:
+            run, name, due_ns = timer_of(member)
+            due.append(DueTimer(run, name, due_ns))
+        for member in others:
+            waits.append((timer_of(member)[2] - int(now), int(now)))
+    due.sort(key=lambda timer: (timer.due_ns, timer.name, timer.run))
+    if len(due) > limit:
+        now_ns = int(answers[0][0])
+        return DueTimers(now_ns, due[:limit], next_due_ns=due[limit].due_ns)
+    if not waits:
+        return DueTimers(int(answers[0][0]), due, next_due_ns=None)
+    wait_ns, now_ns = min(waits)
+    return DueTimers(now_ns, due, next_due_ns=now_ns + wait_ns)
 
 
 def events_of(run: str, first: int, count: int, answer: list[bytes]) -> list[bytes]:

@@ -1,5 +1,6 @@
 """Looks for runs in all partitions, and gives them in one order."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ class _Part:
 
     key: bytes
     phase: int
+    number: int
     # The last run that was found.
     last: str
     has_more: bool = True
@@ -32,15 +34,14 @@ class RunsQuery:
         phases: Sequence[Phase],
         after: str,
         limit: int,
-        partitions: Collection[int] | None,
+        partitions: Collection[int],
     ) -> None:
         self._link = link
         self._limit = limit
         self._parts = [
-            _Part(keys.runs, int(phase), after)
+            _Part(link.keys.partitions[number].runs, int(phase), number, after)
             for phase in set(phases)
-            for number, keys in enumerate(link.keys.partitions)
-            if partitions is None or number in partitions
+            for number in partitions
         ]
         self._share = limit // max(1, len(self._parts)) + _MORE
 
@@ -69,6 +70,15 @@ class RunsQuery:
         return sorted(found)
 
     async def _ask(self, parts: list[_Part]) -> None:
+        groups = self._link.groups(list({part.number for part in parts}))
+        await asyncio.gather(
+            *(
+                self._ask_together([part for part in parts if part.number in group])
+                for group in groups
+            )
+        )
+
+    async def _ask_together(self, parts: list[_Part]) -> None:
         arguments = [b"%d" % self._share]
         arguments += [f"{part.phase}:{part.last}".encode() for part in parts]
         keys = [part.key for part in parts]

@@ -28,24 +28,13 @@ CLAIM = Script("claim")
 RENEW = Script("renew")
 CLEAR = Script("clear")
 INIT = Script("init")
+STORE = Script("store")
+STATES = Script("states")
+MEMBERS = Script("members")
+MARK = Script("mark")
 PERMITS = Script("permits")
 QUEUE = Script("queue")
 COUNT = Script("count")
 FIND = Script("find")
 DELETE = Script("delete")
-ALL = (
-    APPEND,
-    LOAD,
-    READ,
-    RUNS,
-    TIMERS,
-    CLAIM,
-    RENEW,
-    CLEAR,
-    INIT,
-    PERMITS,
-    QUEUE,
-    COUNT,
-    FIND,
-    DELETE,
-)
+ALL = tuple(each for each in tuple(globals().values()) if isinstance(each, Script))

@@ -10,27 +10,17 @@ learns that the outcome is unknown.
 
 import asyncio
 import contextlib
-import re
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from redis import exceptions
 from redis.asyncio.connection import Connection, parse_url
+from redis.crc import key_slot
 
-from starflow_backends.redis_layout import PARTITIONS_MAX
 from starflow_backends.store import UnavailableError
-from starflow_backends.urls import shown_url
 
-# How long an owner that is silent keeps the store.
-LEASE_MS = 5_000
 _CONNECT_S = 5.0
-# Options of the library that make sense here; ours are in `Address`.
-_LIBRARY_OPTIONS = re.compile(r"db|socket_connect_timeout|client_name|ssl_\w+")
-_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_SCHEMES = ("redis", "rediss", "unix")
 # What the library cuts off the errors that it knows.
 _CODES: dict[type[Exception], str] = {
     exceptions.NoScriptError: "NOSCRIPT",
@@ -41,75 +31,23 @@ _CODES: dict[type[Exception], str] = {
     exceptions.ClusterDownError: "CLUSTERDOWN",
     exceptions.TryAgainError: "TRYAGAIN",
     exceptions.MovedError: "MOVED",
+    exceptions.AskError: "ASK",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a store is, as its URL says."""
-
-    # Without the password, for people to read.
-    shown: str
-    # What connections of the library are made of.
-    library: dict[str, Any] = field(repr=False)
-    prefix: str
-    # None: as many as there are.
-    partitions: int | None
-    lease_ms: int
-
-
-def read_url(url: str) -> Address:
+def library_options(url: str) -> dict[str, Any]:
     """
-    Return what *url* says.
+    Return what the library makes connections of, as a URL of its own says.
 
     Raises:
-        ValueError: It names no Redis, or says something that is not known.
+        ValueError: An option cannot be what it is.
     """
-    shown = shown_url(url)
-    try:
-        split = urlsplit(url)
-        _check_place(split.scheme, split.hostname, split.path)
-        options = dict(parse_qsl(split.query, strict_parsing=bool(split.query)))
-        prefix = _prefix(options.pop("prefix", "main"))
-        partitions = _number(options, "partitions", 1, PARTITIONS_MAX)
-        lease_ms = _number(options, "lease_ms", 200, 600_000) or LEASE_MS
-        for name in options:
-            if not _LIBRARY_OPTIONS.fullmatch(name):
-                raise ValueError(f"there is no option {name}")
-        library = parse_url(urlunsplit(split._replace(query=urlencode(options))))
-    except ValueError as error:
-        raise ValueError(f"{shown!r} names no Redis: {error}") from None
-    return Address(shown, dict(library), prefix, partitions, lease_ms)
+    return dict(parse_url(url))
 
 
-def _check_place(scheme: str, host: str | None, path: str) -> None:
-    if scheme not in _SCHEMES:
-        raise ValueError(
-            "this release knows one server, by redis://, rediss:// or unix://, and"
-            " neither Sentinel nor Cluster"
-        )
-    if scheme == "unix":
-        if not path.strip("/"):
-            raise ValueError("the path of its socket is missing, as in unix:///PATH")
-    elif not host:
-        raise ValueError("the host is missing, as in redis://HOST:6379")
-    elif not re.fullmatch(r"/?[0-9]*", path):
-        raise ValueError(f"{path!r} is not the number of a database, as in /0")
-
-
-def _prefix(text: str) -> str:
-    if not _PREFIX.fullmatch(text):
-        raise ValueError("prefix is 1 to 64 of A-Z a-z 0-9 _ . -")
-    return text
-
-
-def _number(options: dict[str, str], name: str, low: int, high: int) -> int | None:
-    text = options.pop(name, None)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise ValueError(f"{name} is a number from {low} to {high}")
-    return int(text)
+def slot_of(key: bytes) -> int:
+    """Return the slot of a cluster that *key* is in."""
+    return int(key_slot(key))
 
 
 class ReplyError(Exception):
@@ -129,7 +67,7 @@ class Pipe:
 
     def __init__(self, connection: Any, shown: str, answer_s: float) -> None:
         self._connection = connection
-        self._shown = shown
+        self.shown = shown
         self._answer_s = answer_s
         # Packed, not written yet.
         self._unsent: list[bytes] = []
@@ -149,32 +87,34 @@ class Pipe:
         ]
 
     @classmethod
-    async def connect(cls, address: Address, *, answer_s: float) -> "Pipe":
+    async def connect(
+        cls, options: Mapping[str, Any], shown: str, *, answer_s: float
+    ) -> "Pipe":
         """
-        Connect and authenticate.
+        Connect and authenticate; *shown* names the server, for people.
 
         Raises:
             LoadingError: Redis is there, but not ready yet.
             UnavailableError: Nobody is there, or we are not let in.
         """
-        options = {"socket_connect_timeout": _CONNECT_S, **address.library}
-        make = options.pop("connection_class", Connection)
+        made_of = {"socket_connect_timeout": _CONNECT_S, **options}
+        make = made_of.pop("connection_class", Connection)
         connection = None
         try:
             connection = make(
-                **options, protocol=2, redis_connect_func=_once(), socket_timeout=None
+                **made_of, protocol=2, redis_connect_func=_once(), socket_timeout=None
             )
             await connection.connect()
         except exceptions.RedisError as error:
-            raise _refusal(address.shown, error, "cannot be reached") from error
+            raise _refusal(shown, error, "cannot be reached") from error
         except (TypeError, ValueError, OSError) as error:
             # Options of TLS are looked at when the connection is made.
-            raise UnavailableError(f"{address.shown}: {error}") from error
+            raise UnavailableError(f"{shown}: {error}") from error
         except asyncio.CancelledError:
             if connection is not None:
                 await connection.disconnect(nowait=True)
             raise
-        return cls(connection, address.shown, answer_s)
+        return cls(connection, shown, answer_s)
 
     def send(self, parts: Sequence[bytes]) -> asyncio.Future[Any]:
         """Send one command; the future gives its answer, or `ReplyError`."""
@@ -194,7 +134,7 @@ class Pipe:
 
     async def close(self) -> None:
         """Close the connection; whoever still waits does not learn the outcome."""
-        self._break(UnavailableError(f"{self._shown}: the connection was closed"))
+        self._break(UnavailableError(f"{self.shown}: the connection was closed"))
         with contextlib.suppress(exceptions.RedisError, OSError):
             await self._connection.disconnect(nowait=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -249,8 +189,8 @@ class Pipe:
 
     def _unavailable(self, reason: object) -> UnavailableError:
         if isinstance(reason, exceptions.ConnectionError):
-            return _refusal(self._shown, reason, "does not answer")
-        return UnavailableError(f"{self._shown} does not answer: {reason}")
+            return _refusal(self.shown, reason, "does not answer")
+        return UnavailableError(f"{self.shown} does not answer: {reason}")
 
     def _break(self, error: UnavailableError) -> None:
         if self.error is not None:

@@ -129,7 +129,8 @@ class Append:
     attempts: Mapping[int, bytes | None] = field(default_factory=dict)
     # Why the run is paused.  It replaces the one before: empty for none.
     note: bytes = b""
-    # Scripts by hash, kept if they are not there yet.
+    # Scripts by hash, kept if they are not there yet.  Of an append that is refused a
+    # store may keep them all the same: nobody asks for a script that no run names.
     scripts: Mapping[str, bytes] = field(default_factory=dict)
     # What the run is found by from now on; None: as before.
     entry: Entry | None = None
@@ -326,12 +327,15 @@ class LostHistoryError(StoreError):
     PAUSED: its note has to keep the run from going on by itself.
     """
 
-    def __init__(self, run: str, acknowledged_version: int) -> None:
+    def __init__(self, run: str, acknowledged_version: int, version: int) -> None:
         super().__init__(
-            f"run {run} had {acknowledged_version} events, and the store has lost some"
+            f"run {run} had {acknowledged_version} events, and the store lost some:"
+            f" it has {version}"
         )
         self.run = run
         self.acknowledged_version = acknowledged_version
+        # What is left; 0 if it is nothing at all.
+        self.version = version
 
 
 class UnsafeError(StoreError):

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from starflow_backends.shared import SharedStore, claim_all
 from starflow_backends.store import (
     Append,
     ConflictError,
@@ -104,6 +105,8 @@ class StoreContract(PermitContract, FindingContract, RecordContract):
         store = self.new_store(place)
         await store.open()
         try:
+            if isinstance(store, SharedStore):
+                await claim_all(store)
             yield store
         finally:
             await store.close()

@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 
-from starflow_backends import Append, Store, open_store
+from starflow_backends import Append, SharedStore, Store, claim_all, open_store
 
 RUNS = [f"ns/{n}" for n in range(20)]
 
@@ -47,6 +47,8 @@ async def main(url: str) -> None:
     """Append to all runs at the same time."""
     store = open_store(url)
     await store.open()
+    if isinstance(store, SharedStore):
+        await claim_all(store)
     await asyncio.gather(*(append_on(store, run) for run in RUNS))
 
 

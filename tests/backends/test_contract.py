@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from starflow_backends import MemoryStore, SqliteStore, Store
-from starflow_backends.redis import RedisStore
 from starflow_backends.testing import DurableStoreContract, StoreContract
+from tests.support.redis_stores import LoneRedisStore
 
 
 class TestMemoryStore(StoreContract):
@@ -34,7 +34,7 @@ class TestRedisStore(DurableStoreContract):
 
     def new_store(self, place: Path) -> Store:
         prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
-        return RedisStore(f"{self.url}?prefix={prefix}")
+        return LoneRedisStore(f"{self.url}?prefix={prefix}")
 
 
 class TestRedisStoreOfOnePartition(TestRedisStore):
@@ -42,4 +42,4 @@ class TestRedisStoreOfOnePartition(TestRedisStore):
 
     def new_store(self, place: Path) -> Store:
         prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
-        return RedisStore(f"{self.url}?prefix={prefix}&partitions=1")
+        return LoneRedisStore(f"{self.url}?prefix={prefix}&partitions=1")

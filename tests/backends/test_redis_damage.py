@@ -5,9 +5,9 @@ from uuid import uuid4
 import pytest
 
 from starflow_backends import ConflictError, CorruptError, Phase
-from starflow_backends.redis import RedisStore
 from starflow_backends.redis_layout import event_crc
 from starflow_backends.testing import appended, assert_run
+from tests.support.redis_stores import LoneRedisStore
 
 RUN_A, RUN_B = "ns/a", "ns/b"
 
@@ -15,7 +15,7 @@ RUN_A, RUN_B = "ns/a", "ns/b"
 @pytest.fixture
 async def store(shared_redis):
     """A store with two runs alike, and a record."""
-    store = RedisStore(f"{shared_redis.url}?prefix={uuid4().hex}&partitions=1")
+    store = LoneRedisStore(f"{shared_redis.url}?prefix={uuid4().hex}&partitions=1")
     await store.open()
     for run in (RUN_A, RUN_B):
         await store.append(appended(run, 0, b"one", b"two", timers={"t": 7}))

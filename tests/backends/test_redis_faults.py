@@ -19,14 +19,15 @@ from starflow_backends import (
     StoreError,
     UnavailableError,
     UnsafeError,
-    redis_link,
+    redis_nodes,
 )
-from starflow_backends.redis import RedisStore
-from starflow_backends.redis_wire import Pipe, read_url
+from starflow_backends.redis_url import read_url
+from starflow_backends.redis_wire import Pipe
 from starflow_backends.testing import appended, assert_run, outcomes_of
 from tests.backends.appending_child import RUNS, event_at, timer_at
 from tests.support.processes import PATIENCE_S, until, until_async
 from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_stores import LoneRedisStore
 
 CHILD = Path(__file__).with_name("appending_child.py")
 BACKENDS = Path(__file__).parents[2] / "backends"
@@ -37,7 +38,7 @@ KILLED_AFTER = (1, 300, 2_000)
 @pytest.fixture
 async def store(redis):
     """A store with one run in a Redis of its own."""
-    store = RedisStore(f"{redis.url}?lease_ms=300")
+    store = LoneRedisStore(f"{redis.url}?lease_ms=300")
     await store.open()
     await store.append(appended("ns/r", 0, b"one"))
     yield store
@@ -142,7 +143,7 @@ class Proxy:
 
 async def test_somebody_is_told_of_every_connection(redis):
     said = []
-    store = RedisStore(redis.url, tell=said.append)
+    store = LoneRedisStore(redis.url, tell=said.append)
     await store.open()
     assert said == []
 
@@ -159,7 +160,7 @@ async def test_somebody_is_told_of_every_connection(redis):
 
 async def test_an_append_whose_answer_was_lost_counts_once(redis):
     async with Proxy(redis) as proxy:
-        store = RedisStore(f"{proxy.url}?lease_ms=60000")
+        store = LoneRedisStore(f"{proxy.url}?lease_ms=60000")
         await store.open()
         for version in range(3):
             append = appended("ns/r", version, b"event", timers={"t": version})
@@ -200,8 +201,8 @@ async def test_appends_of_a_broken_connection_are_whole_or_not_there(store, redi
 
 
 async def test_a_redis_that_does_not_answer_is_given_up(redis, monkeypatch):
-    monkeypatch.setattr(redis_link, "_ANSWER_S", 1.0)
-    store = RedisStore(redis.url)
+    monkeypatch.setattr(redis_nodes, "ANSWER_S", 1.0)
+    store = LoneRedisStore(redis.url)
     await store.open()
     append = appended("ns/r", 0, b"one")
 
@@ -240,7 +241,7 @@ async def test_when_memory_is_full_nothing_is_written_and_reads_go_on(store, red
 async def test_a_primary_that_becomes_a_replica_is_left(redis):
     """There may be another primary behind the address, so it connects again."""
     said = []
-    store = RedisStore(redis.url, tell=said.append)
+    store = LoneRedisStore(redis.url, tell=said.append)
     await store.open()
     append = appended("ns/r", 0, b"one")
     redis.command("REPLICAOF", "127.0.0.1", str(free_port()))
@@ -260,7 +261,10 @@ async def test_a_primary_that_becomes_a_replica_is_left(redis):
 
 async def test_the_library_connects_to_nobody_by_itself(redis):
     """Whoever is there then was not looked at."""
-    pipe = await Pipe.connect(read_url(redis.url), answer_s=PATIENCE_S)
+    address = read_url(redis.url)
+    pipe = await Pipe.connect(
+        address.options(address.seeds[0]), redis.url, answer_s=PATIENCE_S
+    )
     assert await pipe.send([b"PING"]) == b"PONG"
 
     connection = pipe._connection
@@ -270,16 +274,27 @@ async def test_the_library_connects_to_nobody_by_itself(redis):
     await pipe.close()
 
 
-async def test_settings_that_got_worse_end_the_service(store, redis):
+async def test_nothing_is_accepted_while_settings_are_worse(redis):
+    """Somebody is told the setting to change, once; then everything goes on."""
+    said = []
+    store = LoneRedisStore(f"{redis.url}?lease_ms=300", tell=said.append)
+    await store.open()
     redis.command("CONFIG", "SET", "appendfsync", "everysec")
     redis.command("CLIENT", "KILL", "TYPE", "normal")
 
-    loss = await loss_of(store)
+    append = appended("ns/r", 0, b"one")
+    await until(lambda: len(said) == 2, "it says why it does not connect")
+    assert "CONFIG SET appendfsync always" in said[1]
+    with pytest.raises(UnavailableError, match="CONFIG SET appendfsync always"):
+        await store.append(append)
+    with pytest.raises(UnavailableError):
+        await store.read("ns/r")
+    redis.command("CONFIG", "SET", "appendfsync", "always")
 
-    assert isinstance(loss, UnsafeError)
-    assert "CONFIG SET appendfsync always" in str(loss)
-    with pytest.raises(UnsafeError):
-        await store.append(appended("ns/r", 1, b"two"))
+    await surely(store, append)
+    await assert_run(store, "ns/r", [b"one"])
+    assert [words for words in said if "CONFIG SET" in words] == said[1:2]
+    await store.close()
 
 
 # Another life.
@@ -382,7 +397,7 @@ async def copied(primary, replica):
 async def test_a_promoted_replica_is_used_only_if_it_has_everything(pair, is_behind):
     primary, replica = pair
     async with Proxy(primary) as proxy:
-        store = RedisStore(f"{proxy.url}?lease_ms=600000")
+        store = LoneRedisStore(f"{proxy.url}?lease_ms=600000")
         await store.open()
         await store.append(appended("ns/r", 0, b"one"))
         await copied(primary, replica)
@@ -412,7 +427,7 @@ async def test_another_store_behind_the_address_is_not_written_to(pair):
     second.command("FLUSHALL")
     for redis in (second, first):
         async with Proxy(redis) as proxy:
-            store = RedisStore(f"{proxy.url}?lease_ms=600000")
+            store = LoneRedisStore(f"{proxy.url}?lease_ms=600000")
             await store.open()
             await store.append(appended("ns/r", 0, b"one"))
             if redis is second:
@@ -427,7 +442,7 @@ async def test_another_store_behind_the_address_is_not_written_to(pair):
             assert "is another store now" in str(loss)
             await store.close()
     # What it had, it has.
-    other = RedisStore(second.url)
+    other = LoneRedisStore(second.url)
     await other.open()
     await assert_run(other, "ns/r", [b"one"])
     await other.close()
@@ -435,7 +450,7 @@ async def test_another_store_behind_the_address_is_not_written_to(pair):
 
 async def test_events_that_were_not_acknowledged_may_be_lost(redis):
     """Then the service goes on: that is what `UnavailableError` says."""
-    store = RedisStore(f"{redis.url}?lease_ms=300", durability=Durability.DISK)
+    store = LoneRedisStore(f"{redis.url}?lease_ms=300", durability=Durability.DISK)
     await store.open()
     begun = [store.append(appended(f"ns/{n}", 0, b"one")) for n in range(2_000)]
     await asyncio.sleep(0)
@@ -455,7 +470,7 @@ async def test_what_was_acknowledged_survives_a_kill_of_redis(redis):
     for after in KILLED_AFTER:
         acknowledged = await asyncio.to_thread(killed, redis, after)
         assert acknowledged
-        store = RedisStore(f"{redis.url}?lease_ms=300")
+        store = LoneRedisStore(f"{redis.url}?lease_ms=300")
         await store.open()
         for run in RUNS:
             events = await store.read(run)
@@ -491,7 +506,7 @@ def killed(redis, after):
 
 
 async def test_a_store_that_is_not_open_says_so(redis):
-    store = RedisStore(redis.url)
+    store = LoneRedisStore(redis.url)
     with pytest.raises(UnavailableError, match="not open"):
         await store.append(appended("ns/r", 0, b"one"))
     with pytest.raises(UnavailableError, match="not open"):

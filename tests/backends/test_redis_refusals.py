@@ -15,18 +15,18 @@ from starflow_backends import (
     UnavailableError,
     UnsafeError,
 )
-from starflow_backends.redis import RedisStore
 from starflow_backends.redis_checks import Facts, check
 from starflow_backends.redis_layout import LAYOUT
 from starflow_backends.testing import appended
 from tests.support.redis_server import SAFE, RedisServer, free_port
+from tests.support.redis_stores import LoneRedisStore
 
 TESTDATA = Path(__file__).with_name("testdata")
 
 
 async def refusal(url, durability=Durability.DISK):
     """Open a store in vain; return the error."""
-    store = RedisStore(url, durability=durability)
+    store = LoneRedisStore(url, durability=durability)
     with pytest.raises(StoreError) as caught:
         await store.open()
     await store.close()
@@ -34,7 +34,7 @@ async def refusal(url, durability=Durability.DISK):
 
 
 async def is_accepted(url, durability=Durability.DISK):
-    store = RedisStore(url, durability=durability)
+    store = LoneRedisStore(url, durability=durability)
     await store.open()
     await store.append(appended("ns/r", 0, b"one"))
     await store.close()
@@ -142,7 +142,7 @@ async def test_tls_where_there_is_none(start):
 
 async def test_a_redis_with_too_many_clients_takes_no_other(start):
     redis = start()
-    first = RedisStore(redis.url)
+    first = LoneRedisStore(redis.url)
     await first.open()
     redis.command("CONFIG", "SET", "maxclients", "1")
 
@@ -281,7 +281,7 @@ async def test_a_store_of_a_newer_layout_is_left_alone(shared_redis, url):
     assert isinstance(error, LayoutError)
     assert "layout 999" in str(error)
     shared_redis.command("HSET", key, "layout", str(LAYOUT))
-    store = RedisStore(url)
+    store = LoneRedisStore(url)
     await store.open()
     assert await store.read("ns/r") == [b"one"]
     await store.close()
@@ -295,7 +295,7 @@ async def test_the_number_of_partitions_is_chosen_once(url):
     assert "has 3 partitions, not 4" in str(error)
 
     for same in (url, f"{url}&partitions=3"):
-        store = RedisStore(same)
+        store = LoneRedisStore(same)
         await store.open()
         assert await store.read("ns/r") == [b"one"]
         await store.close()

@@ -8,8 +8,8 @@ from zlib import crc32
 import pytest
 
 from starflow_backends import Phase
-from starflow_backends.redis import RedisStore
 from starflow_backends.testing import appended, outcomes_of
+from tests.support.redis_stores import LoneRedisStore
 
 ALL = list(Phase)
 PHASES = [Phase.CALLING, Phase.RUNNABLE]
@@ -17,7 +17,7 @@ PHASES = [Phase.CALLING, Phase.RUNNABLE]
 
 @pytest.fixture(params=[1, 16, 1024])
 async def store(request, shared_redis):
-    store = RedisStore(
+    store = LoneRedisStore(
         f"{shared_redis.url}?prefix={uuid4().hex}&partitions={request.param}"
     )
     await store.open()

@@ -24,8 +24,8 @@ from starflow_backends import (
     SqliteStore,
     StoredRun,
 )
-from starflow_backends.redis import RedisStore
 from starflow_backends.testing import outcomes_of
+from tests.support.redis_stores import LoneRedisStore
 
 # Few names, so that steps meet.
 RUNS = [f"ns/{n}" for n in range(4)]
@@ -162,7 +162,7 @@ class Lockstep(RuleBasedStateMachine):
         self.redis = self.redis_again()
 
     def redis_again(self):
-        store = RedisStore(f"{self.redis_url}?prefix=x{self.prefix}&partitions=3")
+        store = LoneRedisStore(f"{self.redis_url}?prefix=x{self.prefix}&partitions=3")
         self.runner.run(store.open())
         return store
 
