@@ -234,13 +234,30 @@ type Validation struct {
 	Functions []string
 }
 
+// Limits are the sizes and times that the server enforces.
+type Limits struct {
+	MaxPayloadBytes   int
+	MaxScriptBytes    int
+	MaxEventsPerRun   int
+	MaxWait           time.Duration
+	MaxPollTasks      int
+	MaxPayloadDepth   int
+	MaxIntegerDigits  int
+	MaxSteps          int64
+	MaxAllocatedBytes int64
+	MaxOpenCalls      int
+	MaxSleep          time.Duration
+	// ByName are the limits of scripts and runs by name, such as max_steps, which is also
+	// the server's option.
+	ByName map[string]int64
+}
+
 // ServerInfo is what a server is and can.
 type ServerInfo struct {
 	Version string
 	// Capabilities are optional features by name, such as worker-stream.
 	Capabilities []string
-	// Limits by name, such as max_payload_bytes: the unit is the last word.
-	Limits map[string]int64
+	Limits       Limits
 	// Durability is MEMORY, PROCESS or DISK: what an acknowledged event survives.
 	Durability      string
 	LanguageVersion int
@@ -396,10 +413,27 @@ func serverInfoFrom(response *pb.GetServerInfoResponse) *ServerInfo {
 	return &ServerInfo{
 		Version:         response.Version,
 		Capabilities:    response.Capabilities,
-		Limits:          response.Limits.GetByName(),
+		Limits:          limitsFrom(response.Limits),
 		Durability:      enumName(response.Durability, "DURABILITY_"),
 		LanguageVersion: int(response.LanguageVersion),
 		Store:           response.Store,
+	}
+}
+
+func limitsFrom(limits *pb.Limits) Limits {
+	return Limits{
+		MaxPayloadBytes:   int(limits.GetMaxPayloadBytes()),
+		MaxScriptBytes:    int(limits.GetMaxScriptBytes()),
+		MaxEventsPerRun:   int(limits.GetMaxEventsPerRun()),
+		MaxWait:           limits.GetMaxWait().AsDuration(),
+		MaxPollTasks:      int(limits.GetMaxPollTasks()),
+		MaxPayloadDepth:   int(limits.GetMaxPayloadDepth()),
+		MaxIntegerDigits:  int(limits.GetMaxIntegerDigits()),
+		MaxSteps:          limits.GetMaxSteps(),
+		MaxAllocatedBytes: limits.GetMaxAllocatedBytes(),
+		MaxOpenCalls:      int(limits.GetMaxOpenCalls()),
+		MaxSleep:          limits.GetMaxSleep().AsDuration(),
+		ByName:            limits.GetByName(),
 	}
 }
 

@@ -151,7 +151,7 @@ func (p *polling) newPoll() *pb.PollRequest {
 		Namespace: p.hello.Namespace,
 		WorkerId:  p.worker.id,
 		PollId:    p.pollsPrefix + strconv.Itoa(p.pollsMade),
-		MaxTasks:  int32(min(p.ledger.free(), max(p.pollTasksMax, 1))),
+		MaxTasks:  int32(min(p.ledger.free(), p.pollTasksMax)),
 		Wait:      durationpb.New(pollWait),
 	}
 }

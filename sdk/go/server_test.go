@@ -43,16 +43,17 @@ func withShared(run func() int) int {
 
 // server is `python -m starflow_service`; the address stays the same over its lives.
 type server struct {
-	place  string
-	port   int
-	starts int
-	went   *exec.Cmd
-	ended  <-chan error // what the process came to
+	place   string
+	options []string
+	port    int
+	starts  int
+	went    *exec.Cmd
+	ended   <-chan error // what the process came to
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t *testing.T, options ...string) *server {
 	t.Helper()
-	made := &server{place: t.TempDir()}
+	made := &server{place: t.TempDir(), options: options}
 	made.mustStart(t)
 	t.Cleanup(made.kill)
 	return made
@@ -73,10 +74,10 @@ func (s *server) address() string {
 func (s *server) start() error {
 	s.starts++
 	portFile := filepath.Join(s.place, "port-"+strconv.Itoa(s.starts))
-	s.went = python("-m", "starflow_service",
-		"--store", "sqlite:"+filepath.Join(s.place, "starflow.db"),
-		"--listen", "127.0.0.1:"+strconv.Itoa(s.port),
-		"--port-file", portFile)
+	s.went = python(append([]string{"-m", "starflow_service",
+		"--store", "sqlite:" + filepath.Join(s.place, "starflow.db"),
+		"--listen", "127.0.0.1:" + strconv.Itoa(s.port),
+		"--port-file", portFile}, s.options...)...)
 	said, err := os.Create(filepath.Join(s.place, "said-"+strconv.Itoa(s.starts)))
 	if err != nil {
 		return err

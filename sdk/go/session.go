@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	pb "github.com/starflow/starflow-go/starflowv1"
 )
 
@@ -109,14 +111,22 @@ func (s *session) connect(ctx context.Context) (transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.outputBytesMax = int(info.Limits["max_payload_bytes"])
-	s.pollTasksMax = int(info.Limits["max_poll_tasks"])
+	s.outputBytesMax = info.Limits.MaxPayloadBytes
+	s.pollTasksMax = info.Limits.MaxPollTasks
 	if slices.Contains(info.Capabilities, streamCapability) && !s.worker.unary {
 		chosen := newStreaming(s)
-		return chosen, chosen.start(ctx)
+		if err := chosen.start(ctx); !isUnimplemented(err) {
+			return chosen, err
+		}
+		s.log.Warn("starflow: something on the way to the service knows no streams")
 	}
 	chosen := newPolling(s)
 	return chosen, chosen.start(ctx)
+}
+
+func isUnimplemented(err error) bool {
+	var failed *RequestError
+	return errors.As(err, &failed) && failed.Status == codes.Unimplemented
 }
 
 func (s *session) serverInfo(ctx context.Context) (*ServerInfo, error) {

@@ -294,13 +294,18 @@ func (w *workStream) lend(message *pb.WorkStreamRequest) bool {
 	if w.leaving {
 		return false
 	}
-	more := min(w.ledger.free(), max(w.pollTasksMax, 1)) - w.credit
+	more := w.short()
 	if more <= 0 {
 		return false
 	}
 	w.credit += more
 	message.Credit = int32(more)
 	return true
+}
+
+// short returns how much credit there should be beyond what there is.
+func (w *workStream) short() int {
+	return min(w.ledger.free(), w.pollTasksMax) - w.credit
 }
 
 // receive takes what the service says until the stream ends.
@@ -349,6 +354,9 @@ func (w *workStream) takeTasks(tasks []*pb.Task) {
 	held := w.hold(tasks, w)
 	w.credit -= len(tasks)
 	leaving := w.leaving
+	if w.short() > 0 {
+		w.due.ring() // the service takes less credit at a time than there are slots
+	}
 	w.mu.Unlock()
 	if leaving {
 		w.refuse(held)

@@ -279,8 +279,10 @@ func TestAnAttemptThatTakesTooLongIsStopped(t *testing.T) {
 
 func TestNoMoreTasksThanTheConcurrencyRunAtATime(t *testing.T) {
 	overBoth(t, func(t *testing.T, options ...starflow.WorkerOption) {
-		client := namespaced(t)
-		worker := starflow.NewWorker(client, append(options, starflow.Concurrency(3))...)
+		// Less in one answer than may run at a time.
+		server := newServer(t, "--max-poll-tasks", "2")
+		client := newClient(t, server)
+		worker := starflow.NewWorker(client, append(options, starflow.Concurrency(5))...)
 		var running, most atomic.Int32
 		arrived, leave := make(chan struct{}, 100), make(chan struct{})
 		starflow.Register(worker, "test.meet", func(context.Context, struct{}) (any, error) {
@@ -298,15 +300,15 @@ func TestNoMoreTasksThanTheConcurrencyRunAtATime(t *testing.T) {
 		for range 30 {
 			runs = append(runs, start(t, client, calls("test.meet"), nil))
 		}
-		for range 3 { // they meet, so as many as may run do run
-			arrives(t, arrived, "three tasks at a time")
+		for range 5 { // they meet, so as many as may run do run
+			arrives(t, arrived, "five tasks at a time")
 		}
 		close(leave)
 
 		for _, run := range runs {
 			result[any](t, run)
 		}
-		equal(t, most.Load(), 3)
+		equal(t, most.Load(), 5)
 	})
 }
 
