@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from starflow._connection import ForkGuard
 from starflow.errors import StarflowError
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        # A fork takes the loop along, and not the thread that runs it.
+        self._guard = ForkGuard()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -32,6 +35,7 @@ class LoopThread:
         Whoever is interrupted while it waits, by Ctrl-C, cancels the coroutine.
 
         Raises:
+            ForkedError: This is a child of the process that made it.
             StarflowError: The thread is closed, or this is called on its own loop.
         """
         try:
@@ -70,6 +74,7 @@ class LoopThread:
             thread.join()
 
     def _running(self) -> asyncio.AbstractEventLoop:
+        self._guard.check()
         with self._lock:
             if self.is_closed:
                 raise StarflowError("this is closed: make a new one")
