@@ -15,6 +15,7 @@ from typing import Any, Final
 from starflow_backends import failpoints
 from starflow_service import __version__
 from starflow_service.logs import LEVELS
+from starflow_service.retention_text import read_retention
 from starflow_service.runtime.options import Options
 from starflow_service.starlark.limits import Limits
 
@@ -54,6 +55,8 @@ class Config:
     # console or json; empty: console on a terminal, else json.
     log_format: str
     stop_grace_s: float
+    # Where Prometheus may ask; None: nowhere.
+    metrics: tuple[str, int] | None
     # What `starflow_backends.failpoints.arm` takes; empty: nothing.
     failpoint: str
     options: Options
@@ -68,8 +71,8 @@ def _text(value: str) -> str:
     return value
 
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
-_UNIT_S = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|)")
+_UNIT_S = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _seconds(value: str) -> float:
@@ -200,6 +203,7 @@ TABLE: Final = (
         "",
         "the least that it promises: disk, process or memory",
     ),
+    Setting("metrics-listen", _text, "", "HOST:PORT for Prometheus; not set: none"),
     Setting("port-file", _text, "", "write the port to this file once it is served"),
     Setting("log-level", _one_of(*LEVELS), "info", f"one of {', '.join(LEVELS)}"),
     Setting(
@@ -235,6 +239,17 @@ TABLE: Final = (
         "crash-grace",
         "crash_grace_s",
         "how long a new server leaves a run alone that two died of",
+    ),
+    Setting(
+        "retention",
+        read_retention,
+        "",
+        "how long finished runs are kept: 30d,failed=90d; else for ever",
+        option="retention",
+    ),
+    _duration("retention-every", "retention_every_s", "how often those are looked for"),
+    _duration(
+        "tombstone", "tombstone_s", "how long the id of a deleted run is refused"
     ),
     _limit("max-source-bytes", "max_source_bytes", "the longest script", 256 << 10),
     _limit(
@@ -323,6 +338,11 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
     peer_host, peer_port = _address(
         peers, anywhere=values["insecure-listen-anywhere"], flag="--peer-listen"
     )
+    metrics = values["metrics-listen"] and _address(
+        values["metrics-listen"],
+        anywhere=values["insecure-listen-anywhere"],
+        flag="--metrics-listen",
+    )
     if values["advertise"]:
         _parts("--advertise", values["advertise"])
     options = _options(values)
@@ -347,6 +367,7 @@ def read_config(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         log_level=values["log-level"],
         log_format=values["log-format"],
         stop_grace_s=values["stop-grace"],
+        metrics=metrics or None,
         failpoint=values["failpoint"],
         options=options,
     )
@@ -436,6 +457,7 @@ def _is_loopback(host: str) -> bool:
 def _options(values: Mapping[str, Any]) -> Options:
     limits = Limits(**{s.limit: values[s.name] for s in TABLE if s.limit})
     options = {s.option: values[s.name] for s in TABLE if s.option}
+    options["retention"] = values["retention"] or ()
     heartbeat_s = values["heartbeat"] or values["lease"] / 3
     return Options(**options, heartbeat_s=heartbeat_s, limits=limits)
 
