@@ -168,7 +168,7 @@ class Executor:
             raise _BadInput(str(error)) from None
 
     def _finish(self, held: HeldTask, result: pb.TaskResult) -> None:
-        if self._ledger.settle(held):
+        if self._ledger.settle(held, has_ended=True):
             self._report(held, result)
 
 

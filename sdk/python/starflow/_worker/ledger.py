@@ -12,7 +12,15 @@ from starflow.v1 import worker_service_pb2 as pb
 class HeldTask:
     """One task from its delivery until its result is answered."""
 
-    __slots__ = ("asyncio_task", "context", "function", "settled", "task", "token")
+    __slots__ = (
+        "asyncio_task",
+        "context",
+        "function",
+        "has_ended",
+        "settled",
+        "task",
+        "token",
+    )
 
     def __init__(
         self, task: pb.Task, function: Function, beat_soon: Callable[[], None]
@@ -23,6 +31,8 @@ class HeldTask:
         self.context = TaskContext(task, beat_soon)
         # Whether the outcome is decided; what the function does now changes nothing.
         self.settled = False
+        # Whether the function is through, so that its slot is as good as free.
+        self.has_ended = False
         # What executes it, if its function is async and has been started.
         self.asyncio_task: asyncio.Task[None] | None = None
 
@@ -40,7 +50,11 @@ class Ledger:
         self._slots = slots
         self._changed = threading.Condition()
         self._running: set[HeldTask] = set()
+        # How many of them have ended and are about to leave.
+        self._ended = 0
         self._held: dict[str, HeldTask] = {}
+        # How many tasks the service may send, and has not yet.
+        self._granted = 0
         self._closed = False
         self._hurried = False
         self._waiters = 0
@@ -51,16 +65,45 @@ class Ledger:
             self._wait(lambda: self._closed or self._free() > 0)
             return 0 if self._closed else self._free()
 
+    def grant(self, most: int, *, alone: bool) -> int:
+        """
+        Return how many tasks more the service may send, so that *most* are on the way.
+
+        If nothing else is to be said, a few are not worth a message of their own.
+        """
+        with self._changed:
+            if self._closed:
+                return 0
+            more = min(self._free(), most) - self._granted
+            if more <= 0 or (alone and more < self._granted):
+                return 0
+            self._granted += more
+            return more
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether the service has nothing left of what it was granted."""
+        return self._granted == 0
+
+    def forget_credit(self) -> None:
+        """The service was granted nothing: a new stream begins."""
+        with self._changed:
+            self._granted = 0
+
     def admit(self, tasks: Iterable[HeldTask]) -> None:
         """Begin to hold *tasks*; each takes a slot."""
         with self._changed:
             for held in tasks:
                 self._running.add(held)
                 self._held[held.token] = held
+                self._granted = max(0, self._granted - 1)
 
-    def settle(self, held: HeldTask) -> bool:
+    def settle(self, held: HeldTask, *, has_ended: bool = False) -> bool:
         """Decide the outcome; return False if it was decided already."""
         with self._changed:
+            if has_ended and not held.has_ended:
+                held.has_ended = True
+                self._ended += 1
             was_open = not held.settled
             held.settled = True
             return was_open
@@ -69,6 +112,9 @@ class Ledger:
         """Give the slot back: the function has ended."""
         with self._changed:
             self._running.discard(held)
+            if held.has_ended:
+                held.has_ended = False
+                self._ended -= 1
             if self._waiters:
                 self._changed.notify_all()
 
@@ -119,7 +165,8 @@ class Ledger:
 
     def _free(self) -> int:
         # Results that cannot be sent must not pile up without end, either.
-        return min(self._slots - len(self._running), 2 * self._slots - len(self._held))
+        executed = len(self._running) - self._ended
+        return min(self._slots - executed, 2 * self._slots - len(self._held))
 
     def _wait(
         self, condition: Callable[[], bool], timeout_seconds: float | None = None

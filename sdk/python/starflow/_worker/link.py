@@ -1,14 +1,14 @@
 """The worker's requests to the service, as blocking calls."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
 
 from starflow import _failure, _model, _status
 from starflow._connection import Connection
-from starflow._model import Limits
+from starflow._model import ServerInfo
 from starflow.errors import RateLimited, RequestError, Unavailable
 from starflow.v1 import worker_service_pb2 as pb
 from starflow.v1 import worker_service_pb2_grpc as pb_grpc
@@ -47,27 +47,49 @@ class Link:
         self._reports = connection.open_blocking()
         self._polling = pb_grpc.WorkerServiceStub(self._polls)
         self._reporting = pb_grpc.WorkerServiceStub(self._reports)
+        self._stream: Any = None
         self._watch: Callable[[grpc.ChannelConnectivity], None] | None = None
 
-    def limits(self) -> Limits:
-        """Return the limits that the server enforces."""
+    @property
+    def hello(self) -> pb.RegisterFunctionRequest:
+        """What makes the worker and its functions known."""
+        return pb.RegisterFunctionRequest(
+            namespace=self._namespace, worker=self._worker, functions=self._functions
+        )
+
+    def server_info(self) -> ServerInfo:
+        """Return what the server is, can, and enforces."""
         stub = workflow_service_pb2_grpc.WorkflowServiceStub(self._reports)
         request = workflow_service_pb2.GetServerInfoRequest()
         response = self._send(stub.GetServerInfo, request, _ANSWER_SECONDS_MAX)
-        return _model.server_info(response).limits
+        return _model.server_info(response)
 
     def register(self) -> None:
         """Announce the worker and its functions."""
-        request = pb.RegisterFunctionRequest(
-            namespace=self._namespace, worker=self._worker, functions=self._functions
-        )
         method = self._reporting.RegisterFunction
-        response = self._send(method, request, _ANSWER_SECONDS_MAX)
+        response = self._send(method, self.hello, _ANSWER_SECONDS_MAX)
         interval = response.heartbeat_interval.ToTimedelta().total_seconds()
         self.heartbeat_seconds = interval or self.heartbeat_seconds
         if response.replaced_functions:
             names = ", ".join(response.replaced_functions)
             _logger.warning("replaced the specification of another worker: %s", names)
+
+    def stream(
+        self, messages: Iterator[pb.WorkStreamRequest]
+    ) -> Iterator[pb.WorkStreamResponse]:
+        """Open a stream that says *messages*, and yield what comes."""
+        try:
+            self._stream = self._polling.WorkStream(messages)
+            yield from self._stream
+        except grpc.RpcError as error:
+            raise _status.request_error(error, self._address) from None
+        except ValueError as error:
+            raise Unavailable(str(error), status="CANCELLED") from None
+
+    def cut_stream(self) -> None:
+        """Break the stream off: the service says nothing any more."""
+        if self._stream is not None:
+            self._stream.cancel()
 
     def poll(
         self, poll_id: str, max_tasks: int, wait_seconds: float

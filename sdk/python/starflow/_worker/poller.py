@@ -4,23 +4,23 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Callable
 
 from starflow._connection import Backoff
 from starflow._worker.executor import Executor
 from starflow._worker.heart import Heart
 from starflow._worker.ledger import Ledger
 from starflow._worker.link import Link, may_help_later
-from starflow.errors import RequestError, ServiceFault, WorkerNotRegistered
+from starflow._worker.registration import Registration
+from starflow._worker.signs import Signs
+from starflow.errors import RequestError, WorkerNotRegistered
 from starflow.v1 import worker_service_pb2 as pb
 
 _logger = logging.getLogger("starflow.worker")
 _WAIT_SECONDS = 20.0
-_TASKS_MAX = 1_000
 
 
 class Poller:
-    """The thread that registers the worker and then polls until it is stopped."""
+    """The thread that polls until it is stopped."""
 
     def __init__(
         self,
@@ -28,15 +28,17 @@ class Poller:
         ledger: Ledger,
         executor: Executor,
         heart: Heart,
-        on_registered: Callable[[BaseException | None], None],
+        registration: Registration,
+        signs: Signs,
+        tasks_max: int,
     ) -> None:
         self._link = link
         self._ledger = ledger
         self._executor = executor
         self._heart = heart
-        # Called once: with None, or with why the worker cannot be registered.
-        self._on_registered = on_registered
-        self._tasks_max = _TASKS_MAX
+        self._registration = registration
+        self._signs = signs
+        self._tasks_max = tasks_max
         self._backoff = Backoff(most_seconds=0.5)
         self._stopping = threading.Event()
         self._ids = (f"{uuid.uuid4().hex[:16]}-{n}" for n in itertools.count(1))
@@ -53,41 +55,15 @@ class Poller:
     def stop(self) -> None:
         """Stop polling; what a poll under way brings is given back."""
         self._stopping.set()
+        self._registration.stop()
         self._ledger.close()
         self._link.stop_polling()
         self._thread.join()
 
     def _loop(self) -> None:
-        try:
-            self._register()
-        except BaseException as error:
-            self._on_registered(error)
-            return
-        self._heart.start()
-        self._on_registered(None)
         while slots := self._ledger.wait_for_slots():
             self._poll(min(slots, self._tasks_max))
         self._give_back()
-
-    def _register(self) -> None:
-        is_first = True
-        while not self._stopping.is_set():
-            try:
-                self._link.register()
-                limits = self._link.limits()
-            except RequestError as error:
-                if not may_help_later(error) and not isinstance(error, ServiceFault):
-                    raise
-                if is_first:
-                    _logger.warning("not registered yet: %s", error)
-                is_first = False
-                self._pause(error)
-            else:
-                self._executor.output_bytes_max = limits.max_payload_bytes
-                self._tasks_max = limits.max_poll_tasks or _TASKS_MAX
-                _logger.info("registered")
-                self._backoff.reset()
-                return
 
     def _poll(self, slots: int) -> None:
         if self._open is None:
@@ -96,7 +72,6 @@ class Poller:
             response = self._link.poll(*self._open, _WAIT_SECONDS)
         except WorkerNotRegistered:
             self._register()
-            self._heart.beat_soon()
         except RequestError as error:
             if self._stopping.is_set():
                 return
@@ -109,10 +84,19 @@ class Poller:
         else:
             self._answered(response)
 
+    def _register(self) -> None:
+        try:
+            self._registration.run()
+        except RequestError as error:
+            _logger.error("the worker is refused: %s", error)
+            self._pause(error)
+        self._heart.beat_soon()
+
     def _answered(self, response: pb.PollResponse) -> None:
         self._open = None
         if response.tasks:
             self._executor.start(response.tasks)
+        self._signs.drained(response.drained)
         if response.draining or response.drained:
             self._pause()
         else:

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import grpc
 
 from starflow._worker.ledger import Ledger
 from starflow._worker.link import Link
+from starflow._worker.signs import Signs
 from starflow.v1 import worker_service_pb2 as pb
 
 _HOLD_SECONDS = 20.0
@@ -23,15 +23,10 @@ class Presence:
     thread waits here: each answer begins the next heartbeat.
     """
 
-    def __init__(
-        self,
-        link: Link,
-        ledger: Ledger,
-        obey: Callable[[pb.HeartbeatResponse], None],
-    ) -> None:
+    def __init__(self, link: Link, ledger: Ledger, signs: Signs) -> None:
         self._link = link
         self._ledger = ledger
-        self._obey = obey
+        self._signs = signs
         self._lock = threading.Lock()
         self._stopped = False
         self._began_at = 0.0
@@ -68,7 +63,9 @@ class Presence:
     def _answered(self, call: "grpc.Future[pb.HeartbeatResponse]") -> None:
         early = time.monotonic() - self._began_at < _PAUSE_SECONDS
         if not call.cancelled() and call.exception() is None:
-            self._obey(call.result())
+            response = call.result()
+            self._signs.obey(response.directives)
+            self._signs.drained(response.drained)
             if not early:
                 self.start()
                 return

@@ -137,6 +137,7 @@ class Worker:
             self._functions,
             self._loop,
             self._on_registered,
+            self._on_drained,
             processes=self._processes,
         )
         return self._registered
@@ -160,6 +161,11 @@ class Worker:
             self._session.hurry()
         self._was_told = True
         self._stopping.set()
+
+    def _on_drained(self) -> None:
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     def _on_registered(self, error: BaseException | None) -> None:
         assert self._loop is not None
