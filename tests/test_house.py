@@ -39,7 +39,8 @@ OWN_PACKAGES = frozenset({"starflow", "starflow_service", "starflow_backends", "
 THIRD_PARTY = frozenset(
     {
         "google", "greenlet", "grpc", "grpc_health", "grpc_reflection", "grpc_status",
-        "jsonschema", "opentelemetry", "orjson", "pydantic", "pytest", "pytest_asyncio",
+        "jsonschema", "opentelemetry", "orjson", "prometheus_client", "pydantic",
+        "pytest", "pytest_asyncio",
         "redis", "referencing", "structlog", "uvloop",
     }
 )  # fmt: skip
@@ -124,6 +125,7 @@ ROOMS = {
             "starflow_service",
             "starflow_backends",
             "starflow.v1",
+            "prometheus_client",
             "structlog",
             "uvloop",
         },

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -27,7 +27,7 @@ from starflow_backends import (
     open_store,
     shown_url,
 )
-from starflow_service import __version__, logs
+from starflow_service import __version__, logs, metrics
 from starflow_service.config import Config, ConfigError, HelpRequest, read_config
 from starflow_service.replicas.peers import PeerBindError
 from starflow_service.replicas.replication import Replication
@@ -135,8 +135,9 @@ async def serve(config: Config, store: Store) -> None:
             if replication is not None:
                 await _join(config, replication, server)
             await server.start()
-            _announce(config, port)
-            loss = await _loss_before(stopping, store)
+            with _metrics(config, store, runtime, server):
+                _announce(config, port)
+                loss = await _loss_before(stopping, store)
             if failpoints.armed:
                 failpoints.reach("shutdown_drain")
             log.info("app.stopping", grace_s=config.stop_grace_s)
@@ -178,6 +179,29 @@ async def _loss_before(stopping: asyncio.Event, store: Store) -> StoreError | No
     # Whatever is still asked for could not be stored.
     log.error("store.lost", error=str(loss))
     return loss
+
+
+@contextlib.contextmanager
+def _metrics(
+    config: Config, store: Store, runtime: Runtime, server: Server
+) -> Iterator[None]:
+    """Show Prometheus what there is to see, if somebody wants that."""
+    if config.metrics is None:
+        yield
+        return
+    sources = metrics.Sources(
+        store.kind,
+        store.durability,
+        live_runs=lambda: runtime.live_runs,
+        partitions=lambda: len(store.owned) if isinstance(store, SharedStore) else 1,
+        calls=lambda: server.ended_calls,
+    )
+    page = metrics.serve(sources, *config.metrics)
+    log.info("app.metrics", address=f"{config.metrics[0]}:{page.port}")
+    try:
+        yield
+    finally:
+        page.close()
 
 
 def _durability(config: Config) -> Durability | None:

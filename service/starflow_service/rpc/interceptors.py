@@ -8,12 +8,14 @@ of a Python class.
 import asyncio
 import itertools
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
+from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from starflow_service.rpc.routing import Route
@@ -49,6 +51,8 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         # Different for every server, so that an id leads to one line of one log.
         self._boot = secrets.token_hex(4)
         self._numbers = itertools.count(1)
+        # Calls that have ended, by method and by status.
+        self.ended: Counter[tuple[str, str]] = Counter()
 
     async def intercept_service(
         self, continuation: Continuation, details: grpc.HandlerCallDetails
@@ -81,18 +85,22 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         name = method.rpartition("/")[2]
         parse = handler.request_deserializer
         serve = self._route.around(name, handler.unary_unary)
+        ended, ok = self.ended, (method.removeprefix(_PREFIX), "OK")
 
         async def call(data: bytes, context: Context) -> Any:
             request_id = self._enter(method)
             try:
-                return await serve(_parsed(parse, data), context)
+                response = await serve(_parsed(parse, data), context)
             except BaseException as error:
-                await _refuse(context, error, request_id)
+                await self._refuse(method, context, error, request_id)
+            ended[ok] += 1
+            return response
 
         return call
 
     def _stream(self, method: str, handler: Handler) -> Callable[..., Any]:
         parse, serve = handler.request_deserializer, handler.unary_stream
+        ok = method.removeprefix(_PREFIX), "OK"
 
         async def call(data: bytes, context: Context) -> AsyncIterator[Any]:
             request_id = self._enter(method)
@@ -100,7 +108,8 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 async for response in serve(_parsed(parse, data), context):
                     yield response
             except BaseException as error:
-                await _refuse(context, error, request_id)
+                await self._refuse(method, context, error, request_id)
+            self.ended[ok] += 1
 
         return call
 
@@ -108,13 +117,15 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         self, method: str, handler: Handler
     ) -> Callable[..., Awaitable[None]]:
         parse, serve = handler.request_deserializer, handler.stream_stream
+        ok = method.removeprefix(_PREFIX), "OK"
 
         async def call(requests: AsyncIterator[bytes], context: Context) -> None:
             request_id = self._enter(method)
             try:
                 await serve(_Parsed(parse, requests), context)
             except BaseException as error:
-                await _refuse(context, error, request_id)
+                await self._refuse(method, context, error, request_id)
+            self.ended[ok] += 1
 
         return call
 
@@ -124,6 +135,24 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
             request_id=request_id, rpc=method.removeprefix(_PREFIX)
         )
         return request_id
+
+    async def _refuse(
+        self, method: str, context: Context, error: BaseException, request_id: str
+    ) -> NoReturn:
+        """End the call with the status for *error*."""
+        rpc = method.removeprefix(_PREFIX)
+        if _is_ours_to_pass(error):
+            self.ended[rpc, "CANCELLED"] += 1
+            raise error
+        status = status_of(error, request_id)
+        self.ended[rpc, code_pb2.Code.Name(status.code)] += 1
+        if not is_expected(error):
+            log.error("rpc.failed", peer=context.peer(), exc_info=error)
+        else:
+            # What is wrong with us is for an operator to see; the rest is the client's.
+            say = log.warning if isinstance(error, _OURS) else log.info
+            say("rpc.refused", error=type(error).__name__, message=status.message)
+        await context.abort_with_status(rpc_status.to_status(status))
 
 
 def request_id() -> str:
@@ -162,20 +191,6 @@ class _Parsed:
 
     async def __anext__(self) -> Any:
         return _parsed(self._parse, await self._next())
-
-
-async def _refuse(context: Context, error: BaseException, request_id: str) -> NoReturn:
-    """End the call with the status for *error*."""
-    if _is_ours_to_pass(error):
-        raise error
-    status = status_of(error, request_id)
-    if not is_expected(error):
-        log.error("rpc.failed", peer=context.peer(), exc_info=error)
-    else:
-        # What is wrong with us is for an operator to see; the rest is the client's.
-        say = log.warning if isinstance(error, _OURS) else log.info
-        say("rpc.refused", error=type(error).__name__, message=status.message)
-    await context.abort_with_status(rpc_status.to_status(status))
 
 
 def _is_ours_to_pass(error: BaseException) -> bool:

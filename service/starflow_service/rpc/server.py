@@ -3,18 +3,21 @@
 import errno
 import os
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from starflow.v1 import worker_service_pb2, workflow_service_pb2
+from starflow.v1 import queue_service_pb2, worker_service_pb2, workflow_service_pb2
+from starflow.v1.queue_service_pb2_grpc import add_QueueServiceServicer_to_server
 from starflow.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_server
 from starflow.v1.workflow_service_pb2_grpc import (
     add_WorkflowServiceServicer_to_server,
 )
 from starflow_service.rpc.interceptors import EdgeInterceptor
+from starflow_service.rpc.queue_service import QueueService
 from starflow_service.rpc.reflection import CommentedReflection
 from starflow_service.rpc.routing import Alone, Method, Route, unary_methods
 from starflow_service.rpc.worker_service import WorkerService
@@ -34,6 +37,7 @@ _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _DESCRIPTORS = (
     workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"],
     worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],
+    queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"],
 )
 _SERVICES = tuple(service.full_name for service in _DESCRIPTORS)
 
@@ -84,20 +88,26 @@ class Server:
             runtime, store, route, keepalive_s=keepalive_s
         )
         self._workers = WorkerService(runtime)
+        self._queues = QueueService(runtime)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(
-            interceptors=[EdgeInterceptor(route)], options=_OPTIONS
-        )
+        self._edge = EdgeInterceptor(route)
+        self._server = grpc.aio.server(interceptors=[self._edge], options=_OPTIONS)
         add_WorkflowServiceServicer_to_server(self._workflows, self._server)
         add_WorkerServiceServicer_to_server(self._workers, self._server)
+        add_QueueServiceServicer_to_server(self._queues, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server)
 
     @property
     def methods(self) -> dict[str, Method]:
         """The unary methods, as other servers of the store may ask for them."""
-        servicers = (self._workflows, self._workers)
+        servicers = (self._workflows, self._workers, self._queues)
         return unary_methods(dict(zip(_DESCRIPTORS, servicers, strict=True)))
+
+    @property
+    def ended_calls(self) -> Mapping[tuple[str, str], int]:
+        """How many calls have ended, by method and by status."""
+        return self._edge.ended
 
     def bind(self, host: str, port: int) -> int:
         """
