@@ -22,6 +22,8 @@ export interface WorkerOptions {
   graceMs?: number;
   /** Where it tells people what happens; stderr. */
   logger?: Logger;
+  /** False takes tasks by single requests, for networks that end long streams. */
+  stream?: boolean;
   /** The build that runs, such as a git hash, and free labels; informational. */
   buildId?: string;
   labels?: Readonly<Record<string, string>>;
@@ -59,7 +61,8 @@ export class Worker {
     });
     const logger = options.logger ?? stderrLogger;
     this.graceMs = options.graceMs ?? 20_000;
-    this.session = new Session(connection, worker, definitions(functions), numbers, logger, {
+    const surroundings = { connection, numbers, logger, mayStream: options.stream ?? true };
+    this.session = new Session(worker, definitions(functions), surroundings, {
       onRegistered: () => {
         logger.info("registered", { workerId: this.id });
         this.registered.open();

@@ -22,6 +22,15 @@ const CLEAN_UP_MS = 1_000;
 const FLUSH_MS = 5_000;
 const TASKS_MAX = 1_000;
 
+/** What a session is made in. */
+export interface Surroundings {
+  readonly connection: Connection;
+  readonly numbers: Numbers;
+  readonly logger: Logger;
+  /** Whether to work over a stream where the service offers that. */
+  readonly mayStream: boolean;
+}
+
 /** What a session tells its worker. */
 export interface SessionHooks {
   onRegistered(): void;
@@ -39,16 +48,19 @@ export class Session {
   private readonly closed = new AbortController();
   private courier: Courier | undefined;
   private running: Promise<void> | undefined;
+  private readonly logger: Logger;
+  private mayStream: boolean;
   private isHurried = false;
 
   constructor(
-    connection: Connection,
     worker: WorkerInfo,
     functions: ReadonlyMap<string, FunctionDefinition>,
-    numbers: Numbers,
-    private readonly logger: Logger,
+    surroundings: Surroundings,
     private readonly hooks: SessionHooks,
   ) {
+    const { connection, numbers, logger } = surroundings;
+    this.logger = logger;
+    this.mayStream = surroundings.mayStream;
     const specs = [...functions].map(([name, definition]) => toSpec(name, definition));
     this.link = new Link(connection, worker, specs, logger);
     this.ledger = new Ledger(worker.maxConcurrency, () => {
@@ -113,14 +125,13 @@ export class Session {
 
   private async work(): Promise<void> {
     let info = await this.discover();
-    let mayStream = true;
     while (info !== undefined && !this.closed.signal.aborted) {
       const crew = this.crew(info);
-      const streams = mayStream && info.capabilities.includes("worker-stream");
+      const streams = this.mayStream && info.capabilities.includes("worker-stream");
       this.courier = streams ? new Streaming(crew) : new Polling(crew);
       await this.courier.run();
       // It comes back only if the service does not know streams after all.
-      mayStream = false;
+      this.mayStream = false;
       info = this.stopping.signal.aborted ? undefined : await this.discover();
     }
   }

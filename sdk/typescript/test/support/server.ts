@@ -4,13 +4,14 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type TestContext } from "node:test";
 
 // From build/support.
 const HERE = fileURLToPath(new URL("../..", import.meta.url));
 const ROOT = join(HERE, "../..");
 const PYTHON = process.env["PYTHON"] ?? join(ROOT, ".venv/bin/python");
 const ROOMS = ["service", "backends", "sdk/python"].map((room) => join(ROOT, room));
+// Whoever tests against another tree says so.
+const PYTHONPATH = process.env["PYTHONPATH"] ?? ROOMS.join(":");
 const PATIENCE_MS = 60_000;
 
 // So that not even a test run that was itself killed with -9 leaves anything behind.
@@ -20,6 +21,11 @@ ctypes.CDLL(None).prctl(1, 9)
 if os.getppid() == int(sys.argv[1]):
     os.execvp(sys.argv[2], sys.argv[2:])
 `;
+
+/** What says when its tests are over: a test's context, or `node:test` itself. */
+export interface Scope {
+  after(end: () => unknown): void;
+}
 
 /** Looks until `condition` gives something that counts as true, and returns that. */
 export async function until<Value>(
@@ -103,13 +109,13 @@ export class Server {
   private constructor(options: readonly string[]) {
     const store = `sqlite:${join(this.place, "starflow.db")}`;
     const command = [PYTHON, "-m", "starflow_service", "--store", store, ...options];
-    this.program = new Program(command, { PYTHONPATH: ROOMS.join(":") });
+    this.program = new Program(command, { PYTHONPATH });
   }
 
-  /** Starts one that ends with the test. */
-  static async start(test: TestContext, ...options: string[]): Promise<Server> {
+  /** Starts one that ends with its tests. */
+  static async start(scope: Scope, ...options: string[]): Promise<Server> {
     const server = new Server(options);
-    test.after(async () => {
+    scope.after(async () => {
       await server.kill();
       rmSync(server.place, { recursive: true, force: true });
     });
@@ -144,10 +150,10 @@ export class Server {
 }
 
 /** A worker in a process of its own: a file of this folder. */
-export function workerProcess(test: TestContext, file: string, address: string): Program {
+export function workerProcess(scope: Scope, file: string, address: string): Program {
   const path = fileURLToPath(new URL(`../${file}`, import.meta.url));
   const program = new Program([process.execPath, path], { STARFLOW_ADDRESS: address });
-  test.after(() => program.kill());
+  scope.after(() => program.kill());
   return program;
 }
 
