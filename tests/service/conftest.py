@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import grpc
 import pytest
 
+from starflow.v1.queue_service_pb2_grpc import QueueServiceStub
 from starflow.v1.worker_service_pb2_grpc import WorkerServiceStub
 from starflow.v1.workflow_service_pb2_grpc import WorkflowServiceStub
 from starflow_backends import MemoryStore
@@ -39,6 +40,10 @@ class Service:
     @property
     def workers(self):
         return WorkerServiceStub(self.channel)
+
+    @property
+    def queues(self):
+        return QueueServiceStub(self.channel)
 
     @classmethod
     async def open(cls, store=None, options=None, *, keepalive_s=15.0, port=0):
@@ -89,6 +94,11 @@ def workflows(service):
 @pytest.fixture
 def workers(service):
     return service.workers
+
+
+@pytest.fixture
+def queues(service):
+    return service.queues
 
 
 # pytest-grpc

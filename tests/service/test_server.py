@@ -27,7 +27,11 @@ from tests.service.calls import (
     take,
 )
 
-SERVICES = ["starflow.v1.WorkflowService", "starflow.v1.WorkerService"]
+SERVICES = [
+    "starflow.v1.WorkflowService",
+    "starflow.v1.WorkerService",
+    "starflow.v1.QueueService",
+]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 

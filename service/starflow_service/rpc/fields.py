@@ -11,7 +11,12 @@ from math import isfinite
 
 from google.protobuf.duration_pb2 import Duration
 
-from starflow.v1 import failure_pb2, retry_pb2, worker_service_pb2
+from starflow.v1 import (
+    failure_pb2,
+    queue_service_pb2,
+    retry_pb2,
+    worker_service_pb2,
+)
 from starflow_service.engine.events import (
     Failure,
     FailureKind,
@@ -20,7 +25,12 @@ from starflow_service.engine.events import (
 )
 from starflow_service.rpc.times import NS, get_ns
 from starflow_service.runtime.errors import FieldInvalidError, TooLargeError
-from starflow_service.runtime.types import FunctionSpec, WorkerInfo
+from starflow_service.runtime.types import (
+    FunctionSpec,
+    QueueLimits,
+    QueueRate,
+    WorkerInfo,
+)
 
 DEFAULT_NAMESPACE = "default"
 
@@ -33,8 +43,13 @@ STACK_TRACE_BYTES_MAX = 16 * 1024
 SCHEMA_BYTES_MAX = 64 * 1024
 DESCRIPTION_BYTES_MAX = 4 * 1024
 LABELS_MAX = 64
+IN_FLIGHT_MAX = 1_000_000
+TOKENS_MAX = 1_000_000
+PERIOD_MAX_NS = 31 * 24 * 3600 * NS
 RUN_LABELS_MAX = 16
 RUN_LABEL_CHARACTERS_MAX = 128
+HEADERS_MAX = 16
+HEADER_BYTES_MAX = 1024
 _INT32_MAX = 2**31 - 1
 _DURATION_SECONDS_MAX = 315_576_000_000  # the bound of google.protobuf.Duration
 
@@ -78,6 +93,7 @@ REQUEST_ID = _rule(r"[!-~]{1,128}", "at most 128 printable ASCII characters, no 
 SCRIPT_HASH = _rule(r"[0-9a-f]{64}", "a SHA-256 in lower-case hexadecimal")
 QUEUE = _rule(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 LABEL = _rule(r"[a-z][a-z0-9._/-]{0,62}")
+HEADER = _rule(r"[a-z][a-z0-9._-]{0,62}")
 FAILURE_CODE = _rule(r"[A-Z][A-Z0-9_]{0,62}")
 FUNCTION = _rule(
     rf"(?=.{{3,255}}\Z){_PART}(?:\.{_PART})+",
@@ -103,6 +119,18 @@ def labels(field: str, given: Mapping[str, str]) -> dict[str, str]:
     for name, value in given.items():
         LABEL.check(f"{field} (name)", name)
         _printable(field, value, RUN_LABEL_CHARACTERS_MAX)
+    return dict(given)
+
+
+def headers(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the context of a run."""
+    if len(given) > HEADERS_MAX:
+        raise TooLargeError("headers", len(given), HEADERS_MAX, "headers")
+    for name, value in given.items():
+        HEADER.check("headers (name)", name)
+        _printable("headers", value, HEADER_BYTES_MAX)
+        if not value.isascii():
+            raise FieldInvalidError("headers", f"{name} must be ASCII")
     return dict(given)
 
 
@@ -243,6 +271,37 @@ def _spec(field: str, message: worker_service_pb2.FunctionSpec) -> FunctionSpec:
         _within(f"{field}.output_schema", message.output_schema, SCHEMA_BYTES_MAX),
         QUEUE.check(f"{field}.queue", message.queue) if message.queue else "",
     )
+
+
+def queue_limits(field: str, message: queue_service_pb2.QueueLimits) -> QueueLimits:
+    """Return the limits of a queue, of which there is at least one."""
+    bound = _at_most(
+        f"{field}.max_in_flight", message.max_in_flight, IN_FLIGHT_MAX, least=0
+    )
+    rate = None
+    if message.HasField("rate"):
+        rate = _rate(f"{field}.rate", message.rate)
+    if not bound and rate is None:
+        problem = "sets no limit: set max_in_flight or rate, or use DeleteQueue"
+        raise FieldInvalidError(field, problem)
+    return QueueLimits(bound or None, rate)
+
+
+def _rate(field: str, message: queue_service_pb2.QueueRate) -> QueueRate:
+    tokens = _at_most(f"{field}.tokens", message.tokens, TOKENS_MAX)
+    burst = _at_most(f"{field}.burst", message.burst or tokens, TOKENS_MAX)
+    period_ns = NS
+    if message.HasField("period"):
+        period_ns = _duration_ns(f"{field}.period", message.period, longest_ns=YEAR_NS)
+        if not NS // 1000 <= period_ns <= PERIOD_MAX_NS:
+            raise FieldInvalidError(f"{field}.period", "must be from 1 ms to 31 days")
+    return QueueRate(tokens, period_ns // 1000, burst)
+
+
+def _at_most(field: str, number: int, most: int, *, least: int = 1) -> int:
+    if not least <= number <= most:
+        raise FieldInvalidError(field, f"must be from {least} to {most}")
+    return number
 
 
 def _policy(field: str, message: retry_pb2.RetryPolicy) -> RetryPolicy:

@@ -83,6 +83,9 @@ def _fill_call_wait(message: run_pb2.CallWait, wait: CallWait) -> None:
     message.call_version = wait.call_version
     message.attempt = wait.attempt
     message.worker_id = wait.worker_id
+    message.state = wait.state.value  # type: ignore[assignment]
+    message.state_message = wait.state_message
+    message.queue = wait.queue
     if wait.attempt_start_ns is not None:
         set_ns(message.attempt_start_time, wait.attempt_start_ns)
     if wait.next_attempt_ns is not None:

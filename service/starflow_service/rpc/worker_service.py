@@ -7,7 +7,7 @@ import grpc
 
 from starflow.v1 import worker_service_pb2 as pb
 from starflow.v1.worker_service_pb2_grpc import WorkerServiceServicer
-from starflow_service.rpc import fields, tasks
+from starflow_service.rpc import fields, tasks, workforce
 from starflow_service.rpc.payloads import Payloads
 from starflow_service.rpc.times import set_seconds
 from starflow_service.rpc.waiting import wait_budget_s
@@ -116,6 +116,18 @@ class WorkerService(WorkerServiceServicer):
         worker_id = fields.worker_id(request.worker_id)
         held = await self._runtime.workers.drain_worker(namespace, worker_id)
         return pb.DrainWorkerResponse(held_tasks=held)
+
+    async def ListFunctions(
+        self, request: pb.ListFunctionsRequest, context: Context
+    ) -> pb.ListFunctionsResponse:
+        """Return the registered functions, and what waits for them."""
+        return workforce.list_functions(self._runtime, request)
+
+    async def ListWorkers(
+        self, request: pb.ListWorkersRequest, context: Context
+    ) -> pb.ListWorkersResponse:
+        """Return the workers that showed themselves lately."""
+        return workforce.list_workers(self._runtime, request)
 
     async def WorkStream(  # type: ignore[override]  # the stubs know generators only
         self, requests: AsyncIterator[pb.WorkStreamRequest], context: Context

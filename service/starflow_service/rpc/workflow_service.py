@@ -46,7 +46,9 @@ CAPABILITIES = (
     "delete-run",
     "held-heartbeats",
     "list-runs",
+    "list-workers",
     "named-signals",
+    "queues",
     "replicas",
     "restarts",
     "unpause-run",
@@ -288,6 +290,7 @@ class WorkflowService(WorkflowServiceServicer):
             policy=_chosen("conflict_policy", request.conflict_policy, _POLICIES),
             allow_unregistered=request.allow_unregistered,
             labels=fields.labels("labels", request.labels),
+            headers=fields.headers(request.headers),
         )
 
     def _script(self, request: pb.RunRequest | pb.ValidateScriptRequest) -> Source:

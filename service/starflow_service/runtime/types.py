@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from enum import Enum, IntEnum
 
+# Limits are the store's: what is said of them here is said to it.
+from starflow_backends.store import QueueLimits as QueueLimits
+from starflow_backends.store import QueueRate as QueueRate
 from starflow_backends.store import QueueState
 from starflow_service.engine.events import Failure, Result, RetryPolicy
 from starflow_service.engine.frozen import frozen
@@ -68,6 +71,8 @@ class StartRequest:
     allow_unregistered: bool = False
     # What the run is found by.
     labels: Mapping[str, str] = field(default_factory=dict)
+    # The context that each of its tasks carries.
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class CallState(IntEnum):
@@ -250,6 +255,7 @@ class Task:
     call_ns: int
     last_progress: str | None
     last_failure: Failure | None
+    headers: Mapping[str, str]
 
 
 @frozen
