@@ -53,6 +53,7 @@ EVENTS = [
     events.Wake(11, NOW, 6),
     events.Wake(11, NOW, 0),
     events.Start(1, NOW, "", "null", 1, "5eed"),
+    events.Start(1, NOW, "", "null", 1, "5eed", {"a": "1"}, {"b": "2"}),
     events.Call(
         2, NOW, "a.b", "1", "2-x", NOW + 1, 5, RetryPolicy(1, 1.5, 3, 4, ("X",))
     ),

@@ -1,6 +1,6 @@
 """The client for programs without an event loop: the same methods, blocking."""
 
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -81,6 +81,8 @@ class SyncClient:
         input: Any = None,
         run_id: str | None = None,
         script_hash: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         conflict: ConflictPolicy = "attach_same",
         allow_unregistered: bool = False,
         wait: float = 0.0,
@@ -92,6 +94,8 @@ class SyncClient:
                 input=input,
                 run_id=run_id,
                 script_hash=script_hash,
+                labels=labels,
+                headers=headers,
                 conflict=conflict,
                 allow_unregistered=allow_unregistered,
                 wait=wait,

@@ -80,6 +80,8 @@ class Start:
     seed: str = ""
     # What the run is found by.
     labels: Mapping[str, str] = field(default_factory=dict)
+    # The context that each of its tasks carries.
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @frozen

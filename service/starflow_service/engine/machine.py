@@ -34,12 +34,13 @@ from enum import Enum
 from typing import Any
 
 from starflow_service.engine import steps
+from starflow_service.engine.beginning import LANGUAGE_VERSION as LANGUAGE_VERSION
+from starflow_service.engine.beginning import record_start
 from starflow_service.engine.errors import LogCorruptError, ReplayMismatch
 from starflow_service.engine.events import Event, Failure
 from starflow_service.engine.ledger import Arrival, Ledger
-from starflow_service.engine.run_host import LANGUAGE_VERSION as LANGUAGE_VERSION
 from starflow_service.engine.run_host import Print as Print
-from starflow_service.engine.run_host import RunHost, record_start
+from starflow_service.engine.run_host import RunHost
 from starflow_service.engine.tape import Tape
 from starflow_service.starlark import jsontext
 from starflow_service.starlark.errors import Abort, Cancelled, EvalError
@@ -116,10 +117,14 @@ class Machine:
     # Making
 
     def begin(
-        self, script_hash: str, payload: str, labels: Mapping[str, str] | None = None
+        self,
+        script_hash: str,
+        payload: str,
+        labels: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Begin a new run with *payload*, JSON text, as its input."""
-        record_start(self._tape, script_hash, payload, labels or {})
+        record_start(self._tape, script_hash, payload, labels or {}, headers or {})
 
     def load(self, log: Sequence[Event], *, printed: int | None) -> None:
         """

@@ -4,10 +4,11 @@ What decides anything here is what the script has seen: `_open` is what it waits
 The history may be ahead of it, because the world writes while a script computes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starflow_service.engine import steps
+from starflow_service.engine.beginning import record_start
 from starflow_service.engine.events import (
     Call,
     Drop,
@@ -20,7 +21,6 @@ from starflow_service.engine.events import (
     Return,
     Signal,
     Sleep,
-    Start,
     Status,
     TimeNow,
     Wait,
@@ -39,8 +39,6 @@ from starflow_service.starlark.outcomes import Failed
 from starflow_service.starlark.seeded import SeededStream
 from starflow_service.starlark.syntax import Pos
 from starflow_service.starlark.trace import innermost
-
-LANGUAGE_VERSION = 1
 
 
 @frozen
@@ -550,7 +548,7 @@ class RunHost:
             raise self._tape.mismatch(recorded, "begins again with another input")
         else:
             self._tape.consume(recorded)
-        record_start(self._tape, start.script_hash, input, start.labels)
+        record_start(self._tape, start.script_hash, input, start.labels, start.headers)
         carried, self._history.carried = self._history.carried, []
         for old in carried:
             version, now = self._ledger.next()
@@ -574,17 +572,6 @@ class RunHost:
         if difference:
             raise self._tape.mismatch(recorded, difference)
         self._tape.consume(recorded)
-
-
-def record_start(
-    tape: Tape, script_hash: str, payload: str, labels: Mapping[str, str]
-) -> None:
-    """Begin a log, or a segment of one, with a new seed."""
-    sources = tape.ledger.sources
-    seed = sources.nonce() + sources.nonce()
-    version, now = tape.ledger.next()
-    start = Start(version, now, script_hash, payload, LANGUAGE_VERSION, seed, labels)
-    tape.record_end(start)
 
 
 def _error(failure: Failure) -> EvalError:

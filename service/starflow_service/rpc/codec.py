@@ -168,6 +168,8 @@ def _fill_start(message: event_pb2.Event, event: events.Start) -> None:
     detail.seed = event.seed
     if event.labels:
         detail.labels.update(event.labels)
+    if event.headers:
+        detail.headers.update(event.headers)
 
 
 def _make_start(version: int, time_ns: int, detail: Detail) -> Event:
@@ -179,6 +181,7 @@ def _make_start(version: int, time_ns: int, detail: Detail) -> Event:
         detail.language_version,
         detail.seed,
         dict(detail.labels) if detail.labels else {},
+        dict(detail.headers) if detail.headers else {},
     )
 
 

@@ -60,6 +60,8 @@ def _fill_task(message: pb.Task, task: Task) -> None:
     set_ns(message.attempt_timeout, task.attempt_timeout_ns)
     message.signal_id = task.signal_id
     set_ns(message.call_time, task.call_ns)
+    if task.headers:
+        message.headers.update(task.headers)
 
 
 def _fill_past(

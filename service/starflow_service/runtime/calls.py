@@ -323,6 +323,7 @@ class Calls:
             call_ns=call.call.time_ns,
             last_progress=call.progress,
             last_failure=None if call.record is None else call.record.failure,
+            headers=call.headers,
         )
 
     # Holding

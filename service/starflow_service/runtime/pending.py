@@ -5,7 +5,7 @@ and whoever has the log can make this again.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -116,6 +116,8 @@ class PendingCall:
     run_id: str
     call: Call
     spec: FunctionSpec | None
+    # Of the run.
+    headers: Mapping[str, str]
     # The number of the attempt under way, or of the next one.
     attempt: int = 1
     # The failed attempts so far; None: none.

@@ -213,6 +213,7 @@ class Recovery:
 def make_pending(run: LiveRun, version: int, registry: Registry) -> PendingCall:
     """Return the open call *version* of *run*, to be offered to workers."""
     call = run.history.calls[version].call
+    start = run.history.start
     record = run.records.get(version)
     return PendingCall(
         run.key,
@@ -220,6 +221,7 @@ def make_pending(run: LiveRun, version: int, registry: Registry) -> PendingCall:
         run.run_id,
         call,
         registry.spec(run.namespace, call.function),
+        {} if start is None else start.headers,
         attempt=1 if record is None else record.next_attempt,
         record=record,
         progress=None if record is None else record.progress,

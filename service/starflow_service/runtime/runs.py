@@ -135,6 +135,7 @@ class Runs:
         script: tuple[str, bytes],
         payload: str,
         labels: Mapping[str, str],
+        headers: Mapping[str, str],
         apply: Callable[[LiveRun], T],
     ) -> asyncio.Future[T]:
         """
@@ -147,7 +148,7 @@ class Runs:
         ledger = Ledger(History(), self._clock)
         run.ledger = ledger
         run.machine = Machine(program, ledger, self._options.limits)
-        run.machine.begin(script[0], payload, labels)
+        run.machine.begin(script[0], payload, labels, headers)
         run.create_ns = ledger.history.last_ns
         run.script = script
         run.is_loaded = run.is_new = True

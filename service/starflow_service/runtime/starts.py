@@ -67,7 +67,13 @@ class Starts:
                 await self._namespaces.enter(request.namespace)
                 script = script_hash, stored_form(request.script)
                 view = await self._runs.start(
-                    key, program, script, request.input, request.labels, self._view
+                    key,
+                    program,
+                    script,
+                    request.input,
+                    request.labels,
+                    request.headers,
+                    self._view,
                 )
             except ConflictError:
                 pass
