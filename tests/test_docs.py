@@ -61,6 +61,7 @@ GRPCURL = """#!/usr/bin/env bash
 shift  # -plaintext
 data='{}'
 if [ "$1" = -d ]; then data=$2; shift 2; fi
+if [ "$data" = @ ]; then data=@-; fi
 if [ "$2" = list ]; then
     exec buf curl --http2-prior-knowledge --protocol grpc --list-services "http://$1"
 fi
@@ -262,11 +263,17 @@ def free_port() -> str:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def by() -> str:
+    """What the commands of a document are typed into that say grpcurl."""
+    return "grpcurl"
+
+
+@pytest.fixture
+def stage(tmp_path: Path, by: str) -> Iterator[Stage]:
     tools = tmp_path / "tools"
     tools.mkdir()
     path = os.environ["PATH"]
-    if shutil.which("grpcurl") or shutil.which("go"):
+    if by == "grpcurl" and (shutil.which("grpcurl") or shutil.which("go")):
         path = path_with_grpcurl()
     else:
         (tools / "grpcurl").write_text(GRPCURL)
@@ -289,12 +296,21 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 PLAYED = [d for d in DOCUMENTS if any(f.word == "run" for f in fences(d))]
 
 
+# A request is the same JSON for both.
+BY_HAND = [(d, "buf curl") for d in PLAYED if "grpcurl -plaintext" in d.read_text()]
+
+
 @pytest.mark.system
-@pytest.mark.parametrize("document", PLAYED, ids=name_of)
-def test_commands_run(document, stage):
+@pytest.mark.parametrize(
+    ("document", "by"),
+    [(d, "grpcurl") for d in PLAYED] + BY_HAND,
+    ids=lambda each: each if isinstance(each, str) else name_of(each),
+)
+def test_commands_run(document, by, stage):
     for fence in fences(document):
         stage.play(fence)
 
 
 def test_the_front_door_is_played():
     assert {"README.md", "docs/protocol.md"} <= {name_of(d) for d in PLAYED}
+    assert {"README.md", "docs/protocol.md"} <= {name_of(d) for d, _ in BY_HAND}

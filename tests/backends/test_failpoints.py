@@ -1,5 +1,6 @@
 """Points that fail on purpose: what can be armed, and what then happens there."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -91,3 +92,11 @@ def test_every_point_is_somewhere_in_the_server() -> None:
 
     assert of_events <= set(failpoints.POINTS)
     assert not missing
+
+
+def test_every_point_is_written_down() -> None:
+    text = (Path(__file__).parents[2] / "docs/operating.md").read_text()
+    rows = re.findall(r"^\| `([a-z_]+)` \| (.*) \|$", text, re.MULTILINE)
+
+    documented = {name: words for name, words in rows if name in failpoints.POINTS}
+    assert documented == failpoints.POINTS
