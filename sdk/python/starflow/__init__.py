@@ -50,9 +50,11 @@ if TYPE_CHECKING:
     from starflow.errors import ResultTimeout as ResultTimeout
     from starflow.errors import RetryableError as RetryableError
     from starflow.errors import RunCancelled as RunCancelled
+    from starflow.errors import RunDeleted as RunDeleted
     from starflow.errors import RunFailed as RunFailed
     from starflow.errors import RunFinished as RunFinished
     from starflow.errors import RunIdConflict as RunIdConflict
+    from starflow.errors import RunNotFinished as RunNotFinished
     from starflow.errors import RunNotFound as RunNotFound
     from starflow.errors import RunPaused as RunPaused
     from starflow.errors import RunYielded as RunYielded
@@ -107,8 +109,10 @@ _MODULES = {
         "RetryableError",
         "RunCancelled",
         "RunFailed",
+        "RunDeleted",
         "RunFinished",
         "RunIdConflict",
+        "RunNotFinished",
         "RunNotFound",
         "RunPaused",
         "RunYielded",

@@ -6,15 +6,16 @@ import asyncio
 import logging
 import math
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast, overload
 
 import grpc
 import grpc.aio
 
-from starflow import _convert, _failure, _model, _status
+from starflow import _convert, _failure, _model, _status, _tracing
 from starflow._bundle import Bundle
 from starflow._connection import (
     DEFAULT_ADDRESS,
@@ -25,6 +26,7 @@ from starflow._connection import (
     ForkGuard,
 )
 from starflow._failure import Failure
+from starflow._lists import PAGE_SIZE_MAX, run_filter
 from starflow._model import Event, RunInfo, ServerInfo, SignalOutcome, Validation
 from starflow._run import Run, outcome
 from starflow.errors import (
@@ -107,6 +109,8 @@ class Client:
         input: Any = None,
         run_id: str | None = None,
         script_hash: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         conflict: ConflictPolicy = "attach_same",
         allow_unregistered: bool = False,
         wait: float = 0.0,
@@ -119,6 +123,8 @@ class Client:
         With a *run_id* of your own this is idempotent: the same id, script and input
         find the run that exists (*conflict* says what else may be found). Without one
         an id is made up, so that a repetition by the network starts nothing twice.
+        *labels* are what `list` finds the run by. *headers* are handed to its functions
+        as `ctx.headers`; in a program with OpenTelemetry they carry the trace, too.
         *wait* is how many seconds to stay for the run to finish or yield.
 
         Raises:
@@ -126,6 +132,7 @@ class Client:
             ScriptInvalid: The script would not run.
             FunctionUnknown: It calls what no worker ever registered.
             RunIdConflict: The id is taken.
+            RunDeleted: The id is that of a run that was deleted.
         """
         if (script is None) == (script_hash is None):
             raise TypeError("give either script or script_hash")
@@ -134,6 +141,8 @@ class Client:
             run_id=run_id or uuid.uuid4().hex,
             conflict_policy=_CONFLICT_POLICIES[conflict],
             allow_unregistered=allow_unregistered,
+            labels=labels,
+            headers={**_tracing.outgoing(), **(headers or {})},
         )
         if script is not None:
             _fill_script(request, script)
@@ -233,6 +242,65 @@ class Client:
             has_yielded = info.state == "YIELDED" and not through_yields
             if info.finished or info.paused or has_yielded or loop.time() >= deadline:
                 return info
+
+    async def list(
+        self,
+        *,
+        states: Iterable[str] = (),
+        labels: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        paused: bool | None = None,
+        script_hash: str = "",
+        prefix: str = "",
+    ) -> AsyncGenerator[RunInfo, None]:
+        """
+        Yield the runs that are what is given, the newest first.
+
+        One of *states*, with all of *labels*, begun since a time and *before* another,
+        of the script *script_hash*, with an id that begins with *prefix*; only those
+        that are *paused*, or that are not. Without any of it, all runs. They come
+        without inputs, outputs and waits, which `get` returns.
+
+        Raises:
+            ValueError: There is no such state, or a time has no zone.
+        """
+        wanted = run_filter(
+            states=states,
+            labels=labels,
+            since=since,
+            before=before,
+            paused=paused,
+            script_hash=script_hash,
+            prefix=prefix,
+        )
+        request = pb.ListRunsRequest(
+            namespace=self.connection.namespace, filter=wanted, page_size=PAGE_SIZE_MAX
+        )
+        while True:
+            response = await self._call("ListRuns", request)
+            for run in response.runs:
+                yield _model.run_info(run)
+            request.page_token = response.next_page_token
+            if not request.page_token:
+                return
+
+    async def delete(self, run_id: str, *, missing_ok: bool = False) -> bool:
+        """
+        Delete a run that has finished, for good; return whether there was one.
+
+        Its id stays refused for a day, unless the server is set otherwise, so that a
+        late repetition of `start` does not start it anew.
+
+        Raises:
+            RunNotFinished: The run goes on; cancel or terminate it first.
+            RunNotFound: There is no such run, and that is not *missing_ok*.
+        """
+        request = pb.DeleteRunRequest(
+            namespace=self.connection.namespace, run_id=run_id, allow_missing=missing_ok
+        )
+        response: pb.DeleteRunResponse = await self._call("DeleteRun", request)
+        return response.deleted
 
     async def signal(
         self,

@@ -112,6 +112,8 @@ class RunInfo:
     # How often the script began again, and the version of its last START.
     restarts: int = 0
     segment_version: int = 0
+    # What it is found by.
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -137,7 +139,7 @@ class RunInfo:
         values["unread_signals"] = [each.to_dict() for each in self.unread_signals]
         if self.bundle is not None:
             values["bundle"] = asdict(self.bundle)
-        known = {k: v for k, v in values.items() if v not in (None, "", (), [])}
+        known = {k: v for k, v in values.items() if v not in (None, "", (), [], {})}
         for name in _LEFT_OUT_IF_NONE:
             if not known[name]:
                 del known[name]
@@ -297,6 +299,7 @@ def run_info(run: run_pb2.Run) -> RunInfo:
         unread_signal_count=run.unread_signal_count,
         restarts=run.restarts,
         segment_version=run.segment_version,
+        labels=dict(run.labels),
         bundle=Bundle(dict(run.bundle.sources), run.bundle.entry)
         if run.HasField("bundle")
         else None,

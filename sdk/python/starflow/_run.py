@@ -112,6 +112,10 @@ class Run:
         self.info = await self._client.unpause(self.id)
         return self.info
 
+    async def delete(self) -> bool:
+        """Delete the run, which has finished; see `Client.delete`."""
+        return await self._client.delete(self.id, missing_ok=True)
+
     def events(
         self,
         *,

@@ -1,6 +1,7 @@
 """The client for programs without an event loop: the same methods, blocking."""
 
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -184,6 +185,33 @@ class SyncClient:
         """Let the paused run try again; see `Client.unpause`."""
         return self._call(self._client.unpause(run_id))
 
+    def list(
+        self,
+        *,
+        states: Iterable[str] = (),
+        labels: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        paused: bool | None = None,
+        script_hash: str = "",
+        prefix: str = "",
+    ) -> Iterator[RunInfo]:
+        """Yield runs, the newest first; see `Client.list`."""
+        found = self._client.list(
+            states=states,
+            labels=labels,
+            since=since,
+            before=before,
+            paused=paused,
+            script_hash=script_hash,
+            prefix=prefix,
+        )
+        return self._thread.iterate(found)
+
+    def delete(self, run_id: str, *, missing_ok: bool = False) -> bool:
+        """Delete a run that has finished; see `Client.delete`."""
+        return self._call(self._client.delete(run_id, missing_ok=missing_ok))
+
     def events(
         self,
         run_id: str,
@@ -304,6 +332,10 @@ class SyncRun:
         """Let the paused run try again; see `Client.unpause`."""
         self.info = self._client.unpause(self.id)
         return self.info
+
+    def delete(self) -> bool:
+        """Delete the run, which has finished; see `Client.delete`."""
+        return self._client.delete(self.id, missing_ok=True)
 
     def events(
         self,

@@ -21,9 +21,11 @@ Caught by those who start, watch and signal runs:
       x ScriptNotFound
     + Conflict            the id is taken, by something else
       x RunIdConflict
+      x RunDeleted
       x SignalConflict
     + NotPossible         not in the state that the run or worker is in
       x RunFinished
+      x RunNotFinished
       x SignalNotExpected
       x WorkerNotRegistered
       x VersionOutOfRange
@@ -197,6 +199,10 @@ class RunIdConflict(Conflict):
     """The run id belongs to a run with another script or input."""
 
 
+class RunDeleted(Conflict):
+    """A run of this id was deleted, and its id is not free yet."""
+
+
 class SignalConflict(Conflict):
     """The signal was delivered before, with another content."""
 
@@ -207,6 +213,10 @@ class NotPossible(RequestError):
 
 class RunFinished(NotPossible):
     """The run has finished."""
+
+
+class RunNotFinished(NotPossible):
+    """The run has not finished, and only those that have can be deleted."""
 
 
 class SignalNotExpected(NotPossible):

@@ -64,6 +64,7 @@ async def _start(client: Client, options: argparse.Namespace) -> Run:
             input=_read_json("--input", options.input),
             run_id=options.run_id,
             allow_unregistered=options.allow_unregistered,
+            labels=dict(options.label),
         )
     except (FunctionUnknown, ScriptInvalid) as error:
         error.message = given.located(error.message)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from starflow._connection import DEFAULT_ADDRESS, DEFAULT_NAMESPACE
-from starflow.cli import _commands, _exits, _scripts, _worker
+from starflow.cli import _commands, _exits, _lists, _scripts, _worker
 
 _EXAMPLES = """\
 examples:
@@ -90,6 +90,8 @@ def _build(as_json: bool) -> argparse.ArgumentParser:
     _add_cancel(commands)
     _add_terminate(commands)
     _add_unpause(commands)
+    _add_list(commands)
+    _add_delete(commands)
     _add_validate(commands)
     _add_worker(commands)
     _add_worker_check(commands)
@@ -167,6 +169,14 @@ def _add_run(commands: Any) -> None:
         "--run-id",
         metavar="ID",
         help="the run's id; the same id, script and input find the same run again",
+    )
+    parser.add_argument(
+        "--label",
+        metavar="NAME=VALUE",
+        action="append",
+        type=_lists.label,
+        default=[],
+        help="what `starflow list` finds the run by; more than one may be given",
     )
     _add_wait(parser)
     parser.add_argument(
@@ -325,6 +335,19 @@ def _add_unpause(commands: Any) -> None:
     parser = _add(commands, "unpause", help, example)
     parser.add_argument("run", metavar="RUN", help="the run's id")
     _on_client(parser, _commands.unpause)
+
+
+def _add_list(commands: Any) -> None:
+    parser = _add(commands, "list", "list runs, the newest first", _lists.LIST_EXAMPLES)
+    _lists.add_list_arguments(parser)
+    _on_client(parser, _lists.list_runs)
+
+
+def _add_delete(commands: Any) -> None:
+    help = "delete runs that have finished, for good"
+    parser = _add(commands, "delete", help, _lists.DELETE_EXAMPLES)
+    _lists.add_delete_arguments(parser)
+    _on_client(parser, _lists.delete)
 
 
 def _add_validate(commands: Any) -> None:
