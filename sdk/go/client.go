@@ -37,6 +37,7 @@ type Client struct {
 	channel   *grpc.ClientConn
 	workflows pb.WorkflowServiceClient
 	workers   pb.WorkerServiceClient
+	queues    pb.QueueServiceClient
 }
 
 // NewClient returns a client without asking whether a service listens at address: the
@@ -54,6 +55,7 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 		channel:   channel,
 		workflows: pb.NewWorkflowServiceClient(channel),
 		workers:   pb.NewWorkerServiceClient(channel),
+		queues:    pb.NewQueueServiceClient(channel),
 	}, nil
 }
 
@@ -140,6 +142,7 @@ func (c *Client) start(ctx context.Context, request *pb.RunRequest, input any, o
 	request.ConflictPolicy = pb.RunIdConflictPolicy(chosen.conflict)
 	request.AllowUnregistered = chosen.allowUnregistered
 	request.Wait = optionalDuration(chosen.wait)
+	request.Labels, request.Headers = chosen.labels, chosen.headers
 	response, err := call(ctx, c, c.workflows.Run, request, chosen.wait, c.options.patience)
 	if err != nil {
 		return nil, err

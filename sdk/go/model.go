@@ -42,7 +42,9 @@ type RunInfo struct {
 	// FinishTime is zero before the run has finished.
 	FinishTime time.Time
 	// Waits are what the run waits for, the longest wait first.
-	Waits  []Wait
+	Waits []Wait
+	// Labels are what the run is found by: see [Client.List].
+	Labels map[string]string
 	Input  json.RawMessage
 	Output json.RawMessage
 	// Failure is why the run failed or was cancelled; nil if it did not.
@@ -104,6 +106,11 @@ type Wait struct {
 	Kind WaitKind
 	// Function was called, or has yielded.
 	Function string
+	// State is what a call waits for, a name out of starflow.v1.CallState such as
+	// NO_WORKER, StateMessage the same for people, and Queue the queue it is in.
+	State        string
+	StateMessage string
+	Queue        string
 	// CallVersion is the version of the CALL event, and Attempt that of now or next.
 	CallVersion int
 	Attempt     int
@@ -277,6 +284,7 @@ func runInfoFrom(run *pb.Run) *RunInfo {
 		CreateTime:        timeOf(run.CreateTime),
 		UpdateTime:        timeOf(run.UpdateTime),
 		FinishTime:        timeOf(run.FinishTime),
+		Labels:            run.Labels,
 		Input:             rawValue(run.Input),
 		Output:            rawValue(run.GetOutput()),
 		Failure:           failureFrom(run.GetFailure()),
@@ -309,6 +317,9 @@ func waitFrom(wait *pb.Wait) Wait {
 		return Wait{
 			Kind:             WaitsForCall,
 			Function:         kind.Call.Function,
+			State:            enumName(kind.Call.State, "CALL_STATE_"),
+			StateMessage:     kind.Call.StateMessage,
+			Queue:            kind.Call.Queue,
 			CallVersion:      int(kind.Call.CallVersion),
 			Attempt:          int(kind.Call.Attempt),
 			WorkerID:         kind.Call.WorkerId,

@@ -86,6 +86,7 @@ type startOptions struct {
 	conflict          ConflictPolicy
 	allowUnregistered bool
 	wait              time.Duration
+	labels, headers   map[string]string
 }
 
 // RunID names the run. Starting it again finds it: the same id, script and input are the
@@ -103,6 +104,16 @@ func OnConflict(policy ConflictPolicy) StartOption {
 // yet. The calls wait for a worker.
 func AllowUnregistered() StartOption {
 	return func(o *startOptions) { o.allowUnregistered = true }
+}
+
+// Labels are what the run is found by in [Client.List]; the script does not see them.
+func Labels(labels map[string]string) StartOption {
+	return func(o *startOptions) { o.labels = labels }
+}
+
+// Headers are context for the run's tasks, such as traceparent: see [Task.Headers].
+func Headers(headers map[string]string) StartOption {
+	return func(o *startOptions) { o.headers = headers }
 }
 
 // StartWait is how long [Client.Start] stays for the run to finish or to yield.

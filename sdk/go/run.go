@@ -195,3 +195,16 @@ func (r *Run) Unpause(ctx context.Context) (*RunInfo, error) {
 	}
 	return runInfoFrom(response.Run), nil
 }
+
+// Delete removes a finished run for good, and reports whether there was one. Its id stays
+// refused for a while, so that a late repetition does not start it anew:
+// [ErrRunDeleted]. A run that has not finished is [ErrRunNotFinished].
+func (r *Run) Delete(ctx context.Context) (bool, error) {
+	c := r.client
+	request := &pb.DeleteRunRequest{Namespace: c.options.namespace, RunId: r.ID, AllowMissing: true}
+	response, err := call(ctx, c, c.workflows.DeleteRun, request, 0, c.options.patience)
+	if err != nil {
+		return false, err
+	}
+	return response.Deleted, nil
+}

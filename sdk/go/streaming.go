@@ -367,19 +367,25 @@ func (w *workStream) takeTasks(tasks []*pb.Task) {
 
 func (w *workStream) acknowledged(acknowledgement *pb.Acknowledgement) {
 	w.mu.Lock()
-	batch := w.travelling[acknowledgement.Sequence].batch
+	carried := w.travelling[acknowledgement.Sequence]
 	delete(w.travelling, acknowledgement.Sequence)
 	if acknowledgement.Sequence == w.leftAt {
 		w.leftKnown = true
 	}
 	w.mu.Unlock()
 	switch {
-	case len(batch) == 0:
-	case acknowledgement.Error != nil:
-		w.log.Warn("starflow: results will be sent again", "error", acknowledgement.Error.Message)
-		time.AfterFunc(workerPauseMax, func() { w.ledger.putBack(batch) })
+	case acknowledgement.Error == nil:
+		w.answered(carried.batch, acknowledgement.Exceptions)
+	case acknowledgement.Error.Code == int32(codes.InvalidArgument):
+		// Only progress is refused so. It must not cost everybody's lease.
+		w.log.Error("starflow: the progress of tasks is lost", "error", acknowledgement.Error.Message)
+		w.answered(carried.batch, acknowledgement.Exceptions)
 	default:
-		w.answered(batch, acknowledgement.Exceptions)
+		w.log.Warn("starflow: results will be sent again", "error", acknowledgement.Error.Message)
+		time.AfterFunc(workerPauseMax, func() {
+			carried.told.lost()
+			w.ledger.putBack(carried.batch)
+		})
 	}
 	w.due.ring()
 }

@@ -1681,7 +1681,8 @@ type WorkStreamRequest struct {
 	Results []*TaskResult `protobuf:"bytes,3,rep,name=results,proto3" json:"results,omitempty"`
 	// Tasks that the worker holds: their leases are renewed. To be sent once every
 	// heartbeat interval with every task held, and as the first thing on a new stream after
-	// one that broke off. What is listed nowhere for one lease is given to somebody else.
+	// one that broke off. What is listed nowhere for one lease is given to somebody else,
+	// and a worker that sends nothing at all for one lease gets no tasks until it does.
 	Tasks []*TaskHeartbeat `protobuf:"bytes,4,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	// Lets the server send this many tasks more. A task uses up 1, for good: whoever wants
 	// as many tasks under way as before gives 1 with every result. At most
@@ -1773,8 +1774,10 @@ type Acknowledgement struct {
 	// What became of those results that were not applied. All others were: they count, from
 	// now or from an earlier sending.
 	Exceptions []*Completion `protobuf:"bytes,2,rep,name=exceptions,proto3" json:"exceptions,omitempty"`
-	// If set, nothing is known of the results, by a fault of the service such as a store that
-	// does not answer: send them all again after a while.
+	// Set if the request could not be dealt with as a whole. INVALID_ARGUMENT: the progress
+	// of a task was refused; leases were renewed and results taken all the same. Any other
+	// code: nothing is known of the results, by a fault of the service such as a store that
+	// does not answer; send them all again after a while.
 	Error         *Rejection `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

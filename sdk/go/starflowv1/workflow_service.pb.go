@@ -2157,7 +2157,7 @@ type Replica struct {
 	// How many runs are stored in them, finished ones too.
 	Runs int32 `protobuf:"varint,7,opt,name=runs,proto3" json:"runs,omitempty"`
 	// Whether it is the server that answers.
-	Self          bool `protobuf:"varint,8,opt,name=self,proto3" json:"self,omitempty"`
+	Answers       bool `protobuf:"varint,8,opt,name=answers,proto3" json:"answers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2241,9 +2241,9 @@ func (x *Replica) GetRuns() int32 {
 	return 0
 }
 
-func (x *Replica) GetSelf() bool {
+func (x *Replica) GetAnswers() bool {
 	if x != nil {
-		return x.Self
+		return x.Answers
 	}
 	return false
 }
@@ -2601,7 +2601,7 @@ const file_starflow_v1_workflow_service_proto_rawDesc = "" +
 	"durability\x12)\n" +
 	"\x10language_version\x18\x05 \x01(\x05R\x0flanguageVersion\x12\x14\n" +
 	"\x05store\x18\x06 \x01(\tR\x05store\"\x15\n" +
-	"\x13ListReplicasRequest\"\x8a\x02\n" +
+	"\x13ListReplicasRequest\"\x90\x02\n" +
 	"\aReplica\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
@@ -2613,8 +2613,8 @@ const file_starflow_v1_workflow_service_proto_rawDesc = "" +
 	"\n" +
 	"partitions\x18\x06 \x03(\x05R\n" +
 	"partitions\x12\x12\n" +
-	"\x04runs\x18\a \x01(\x05R\x04runs\x12\x12\n" +
-	"\x04self\x18\b \x01(\bR\x04self\"\x97\x01\n" +
+	"\x04runs\x18\a \x01(\x05R\x04runs\x12\x18\n" +
+	"\aanswers\x18\b \x01(\bR\aanswers\"\x97\x01\n" +
 	"\x14ListReplicasResponse\x120\n" +
 	"\breplicas\x18\x01 \x03(\v2\x14.starflow.v1.ReplicaR\breplicas\x12\x1e\n" +
 	"\n" +
