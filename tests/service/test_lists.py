@@ -23,7 +23,9 @@ from tests.service.calls import (
 
 CONSTANT = "def main(ctx, input):\n    return input\n"
 FAILING = "def main(ctx, input):\n    fail('no')\n"
-SLEEPING = "load('time', 'time')\ndef main(ctx, input):\n    time.sleep(ctx, time.hour)\n"
+SLEEPING = (
+    "load('time', 'time')\ndef main(ctx, input):\n    time.sleep(ctx, time.hour)\n"
+)
 WAITING = (
     "load('flow', 'flow')\ndef main(ctx, input):\n    flow.wait_signal(ctx, 'go')\n"
 )
