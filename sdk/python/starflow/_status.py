@@ -32,6 +32,7 @@ _BY_REASON: dict[str, type[RequestError]] = {
     "SIGNALS_FULL": errors.SignalsFull,
     "STORE_UNAVAILABLE": errors.Unavailable,
     "SERVER_DRAINING": errors.Unavailable,
+    "RUN_MOVING": errors.Unavailable,
     "INTERNAL": errors.ServiceFault,
 }
 # Reasons come first; a newer server may give one that this release does not know.
