@@ -21,6 +21,7 @@ from collections.abc import Callable, Container, Sequence
 from starflow_backends import failpoints
 from starflow_backends.store import Store
 from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.elsewhere import Elsewhere
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.partitions import Partitions
 from starflow_service.runtime.pending import Lease, PendingCall, Session
@@ -66,6 +67,8 @@ class Calls:
             offer=self._offer,
             on_limits=self._place_all,
         )
+        # None: this server has its store alone.
+        self.elsewhere: Elsewhere | None = None
         self._options = options
         self._clock = clock
         self._tokens = tokens
@@ -193,13 +196,29 @@ class Calls:
         tasks_max: int,
         bytes_max: int,
         wait_s: float,
+        only_here: bool = False,
     ) -> list[Task]:
-        """Lease the oldest calls of *functions*, waiting for the first if need be."""
+        """
+        Lease the oldest calls of *functions*, waiting for the first if need be.
+
+        With *only_here* those of other servers are left out.
+        """
         repeated = self._repeated(session, poll_id)
         if repeated:
             return repeated
         names = [(session.namespace, function) for function in functions]
         ends_at = self._clock.monotonic() + wait_s
+        elsewhere = None if only_here else self.elsewhere
+        if elsewhere is not None and elsewhere.has_turn(names):
+            tasks = await elsewhere.take(
+                session,
+                names,
+                poll_id=poll_id,
+                tasks_max=tasks_max,
+                bytes_max=bytes_max,
+            )
+            if tasks:
+                return tasks
         while True:
             if self.permits.is_used:
                 self.permits.want(names, tasks_max)
@@ -209,10 +228,23 @@ class Calls:
             left = ends_at - self._clock.monotonic()
             if left <= 0:
                 break
-            is_fresh = await self._wait(session, names, left, room=tasks_max)
+            waiter = PollWaiter(session, names, tasks_max)
+            is_fresh = await self._wait(session, waiter, left)
+            if waiter.given:
+                return waiter.given
             if not is_fresh or session.is_silent:
                 # Whoever waits behind it is woken for what it leaves.
                 return []
+        if elsewhere is not None and wait_s <= 0:
+            tasks = await elsewhere.take(
+                session,
+                names,
+                poll_id=poll_id,
+                tasks_max=tasks_max,
+                bytes_max=bytes_max,
+            )
+            if tasks:
+                return tasks
         # A poll that does not wait gets at least an answer of the store.
         if not (wait_s <= 0 and await self.permits.settle(names)):
             return []
@@ -220,15 +252,8 @@ class Calls:
         return self._hand_out(session, taken, poll_id)
 
     async def _wait(
-        self,
-        session: Session,
-        names: Sequence[QueueName],
-        timeout_s: float,
-        *,
-        room: int,
+        self, session: Session, waiter: PollWaiter, timeout_s: float
     ) -> bool:
-        waiter = PollWaiter(names, room)
-
         def leave_if_drained() -> None:
             if session.is_drained:
                 waiter.resolve(False)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Protocol
 
-from starflow_service.runtime.pending import PendingCall
+from starflow_service.runtime.pending import PendingCall, Session
+from starflow_service.runtime.types import Task
 
 QueueName = tuple[str, str]  # namespace, function
 
@@ -42,30 +43,63 @@ class Waiter(Protocol):
         """One of the queues may hold something: look."""
         ...
 
+    @property
+    def session(self) -> Session | None:
+        """The worker that waits; None: it is one of another server."""
+        ...
+
+    def begin_fetch(self) -> int:
+        """Set room aside for tasks that another server has; return for how many."""
+        ...
+
+    def end_fetch(self, room: int, tasks: list[Task]) -> bool:
+        """Take what was fetched for *room*; False if the waiter is not there now."""
+        ...
+
 
 class PollWaiter:
     """A poll that waits."""
 
-    __slots__ = ("_room", "future", "names")
+    __slots__ = ("_is_fetching", "_room", "future", "given", "names", "session")
 
-    def __init__(self, names: Sequence[QueueName], room: int) -> None:
+    def __init__(self, session: Session, names: Sequence[QueueName], room: int) -> None:
+        self.session = session
         self.names = names
+        # What another server had for it.
+        self.given: list[Task] = []
         self._room = room
+        self._is_fetching = False
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     @property
     def takes(self) -> bool:
         """Whether it has not been woken yet."""
-        return not self.future.done()
+        return not (self.future.done() or self._is_fetching)
 
     @property
     def room(self) -> int:
         """How many calls it would take."""
-        return 0 if self.future.done() else self._room
+        return self._room if self.takes else 0
 
     def wake(self) -> None:
         """Let the poll look at the queues."""
         self.resolve(True)
+
+    def begin_fetch(self) -> int:
+        """Set the whole poll aside."""
+        room = self.room
+        self._is_fetching = True
+        return room
+
+    def end_fetch(self, room: int, tasks: list[Task]) -> bool:
+        """Answer the poll with *tasks*, if there are any."""
+        self._is_fetching = False
+        if self.future.done():
+            return False
+        self.given = tasks
+        if tasks:
+            self.resolve(True)
+        return True
 
     def resolve(self, is_fresh: bool) -> None:
         """End the wait, unless it has ended: look again, or leave."""
@@ -86,6 +120,8 @@ class Queues:
         self._orders = 0
         # Told which queues somebody waits for, as he begins to; None: nobody cares.
         self.on_room: Callable[[Sequence[QueueName]], None] | None = None
+        # Told who has room, when he begins to; None: there are no other servers.
+        self.on_wait: Callable[[Waiter], None] | None = None
 
     @property
     def waiting_polls(self) -> int:
@@ -184,8 +220,18 @@ class Queues:
             waiters = self._waiters[name]
             waiters.pop(waiter, None)
             waiters[waiter] = None
+        self.has_room(waiter)
+
+    def has_room(self, waiter: Waiter) -> None:
+        """*waiter*, who entered before, would take calls now."""
         if self.on_room is not None:
             self.on_room(waiter.names)
+        if self.on_wait is not None:
+            self.on_wait(waiter)
+
+    def waiters(self, name: QueueName) -> Sequence[Waiter]:
+        """Return those who wait for calls of a function, the longest waiting first."""
+        return tuple(self._waiters.get(name, ()))
 
     def leave(self, waiter: Waiter) -> None:
         """Wake *waiter* no more, but whoever waits behind it for what it leaves."""

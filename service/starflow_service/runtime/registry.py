@@ -33,6 +33,19 @@ class Registry:
             spec = self._codec.decode_spec(data)
             self._specs.setdefault(namespace, {})[name] = spec
 
+    async def refresh(self, namespace: str, names: Iterable[str]) -> None:
+        """
+        Read what another server has registered.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        for name in names:
+            data = await self._store.get_record("function", f"{namespace}/{name}")
+            if data is not None:
+                spec = self._codec.decode_spec(data)
+                self._specs.setdefault(namespace, {})[name] = spec
+
     def spec(self, namespace: str, name: str) -> FunctionSpec | None:
         """Return the specification in force, or None."""
         return self._specs.get(namespace, {}).get(name)

@@ -1,5 +1,6 @@
 """One stream of a worker: what may go out on it, as the runtime knows it."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from starflow_service.runtime.calls import Calls
@@ -36,6 +37,9 @@ class Stream:
         self._names = [(namespace, function) for function in session.functions]
         self._credit = 0
         self._was_woken = False
+        self._is_closed = False
+        # Tasks of other servers, as they came.
+        self._fetched: deque[list[Task]] = deque()
         # Whether the last message is still on its way to the worker.
         self.is_sending = False
         session.streams += 1
@@ -64,6 +68,27 @@ class Stream:
         self._was_woken = True
         self._on_news()
 
+    @property
+    def session(self) -> Session:
+        """The worker."""
+        return self._session
+
+    def begin_fetch(self) -> int:
+        """Set half of the credit aside: the other half is for calls of this server."""
+        room = (self.room + 1) // 2
+        self._credit -= room
+        return room
+
+    def end_fetch(self, room: int, tasks: list[Task]) -> bool:
+        """Send *tasks* as soon as possible, and use the rest of the credit again."""
+        if self._is_closed:
+            return False
+        self._credit += max(0, room - len(tasks))
+        if tasks:
+            self._fetched.append(tasks)
+        self._on_news()
+        return True
+
     # What the worker says
 
     def heard(self) -> None:
@@ -87,6 +112,8 @@ class Stream:
         if self._credit + tasks > most:
             raise FieldInvalidError("credit", f"at most {most} may be unused")
         self._credit += tasks
+        if self.takes:
+            self._calls.queues.has_room(self)
         self._on_news()
 
     # What goes out
@@ -94,6 +121,10 @@ class Stream:
     def take(self, bytes_max: int) -> list[Task]:
         """Lease the oldest calls that credit and *bytes_max* allow."""
         was_woken, self._was_woken = self._was_woken, False
+        if self._fetched and not self.is_sending:
+            if was_woken or len(self._fetched) > 1:
+                self.wake()
+            return self._fetched.popleft()
         if not self.takes:
             if was_woken:
                 self._calls.queues.pass_on(self)
@@ -122,6 +153,7 @@ class Stream:
         session.streams -= 1
         session.listeners.discard(self._on_news)
         self._credit = 0
+        self._is_closed = True
         self._calls.queues.leave(self)
         if broke_off and not session.streams:
             # Whoever has another stream shows on that one whether it lives.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from starflow_backends.store import StoreError
 from starflow_service.runtime.calls import Calls
 from starflow_service.runtime.clock import Clock
+from starflow_service.runtime.elsewhere import Elsewhere
 from starflow_service.runtime.errors import (
     DrainingError,
     RateLimitedError,
@@ -15,6 +16,7 @@ from starflow_service.runtime.errors import (
 )
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.pending import Session
+from starflow_service.runtime.queues import Queues
 from starflow_service.runtime.registry import Registry, Sessions
 from starflow_service.runtime.reports import Reports
 from starflow_service.runtime.streams import Stream
@@ -78,6 +80,8 @@ class Workers:
             changed = await self._registry.register(namespace, functions)
         except StoreError as error:
             raise StoreDownError(str(error)) from error
+        if (elsewhere := self._calls.elsewhere) is not None:
+            elsewhere.registered(namespace, [spec.name for spec in functions])
         session.info = worker
         self._sessions.offer(session, [spec.name for spec in functions])
         return changed
@@ -109,6 +113,8 @@ class Workers:
         finally:
             self._streams.discard(stream)
             stream.close(broke_off=broke_off)
+            if broke_off and not session.streams and self._calls.elsewhere is not None:
+                self._calls.elsewhere.doubt(session)
 
     @property
     def is_draining(self) -> bool:
@@ -145,7 +151,7 @@ class Workers:
                 wait_s=min(request.wait_s, self._options.max_wait_s),
             )
         except asyncio.CancelledError:
-            self._calls.suspect(session)
+            self._doubt(session)
             raise
 
     async def complete(
@@ -153,13 +159,21 @@ class Workers:
     ) -> list[Completion]:
         """Take reports on tasks; each is judged by itself."""
         session = self._enter(namespace, worker_id)
+        if (elsewhere := self._calls.elsewhere) is not None:
+            return await elsewhere.complete(session, reports)
         return await self._reports.complete(session, reports)
 
     async def renew(
         self, namespace: str, worker_id: str, beats: Sequence[TaskBeat]
     ) -> None:
         """Renew leases as `heartbeat` does, for a worker that hears by its stream."""
-        self._calls.renew(self._enter(namespace, worker_id), beats)
+        await self._renew(self._enter(namespace, worker_id), beats)
+
+    async def _renew(self, session: Session, beats: Sequence[TaskBeat]) -> None:
+        if (elsewhere := self._calls.elsewhere) is not None:
+            await elsewhere.renew(session, beats)
+        else:
+            self._calls.renew(session, beats)
 
     async def heartbeat(
         self,
@@ -184,7 +198,7 @@ class Workers:
                 raise WorkerNotRegisteredError(worker_id)
             session = self._enter(namespace, worker_id)
         session.heard_of(self._clock.monotonic())
-        self._calls.renew(session, beats)
+        await self._renew(session, beats)
         if wait_s > 0 and not (session.directives or self._is_draining):
             await self._stay(session, wait_s)
         return session.take_directives()
@@ -202,7 +216,7 @@ class Workers:
         except TimeoutError:
             pass
         except asyncio.CancelledError:
-            self._calls.suspect(session)
+            self._doubt(session)
             raise
         finally:
             session.listeners.discard(news.set)
@@ -226,6 +240,67 @@ class Workers:
         """Whether somebody asked the worker to end."""
         session = self._sessions.find(namespace, worker_id)
         return session is not None and session.is_drained
+
+    def _doubt(self, session: Session) -> None:
+        """A call of the worker that waited broke off: it may have died."""
+        self._calls.suspect(session)
+        if (elsewhere := self._calls.elsewhere) is not None:
+            elsewhere.doubt(session)
+
+    # For the workers of other servers
+
+    def share(self, elsewhere: Elsewhere) -> None:
+        """Have *elsewhere* asked for what this server does not have."""
+        self._calls.elsewhere = elsewhere
+        self._calls.queues.on_wait = elsewhere.wait
+
+    @property
+    def queues(self) -> Queues:
+        """The calls of this server, and who waits for calls."""
+        return self._calls.queues
+
+    def session(self, namespace: str, worker_id: str) -> Session:
+        """Return the session of a worker, whether or not it is heard of now."""
+        return self._sessions.enter(namespace, worker_id)
+
+    async def take_here(self, request: PollRequest) -> list[Task]:
+        """Lease calls of this server, without waiting."""
+        if self._is_draining:
+            return []
+        return await self._calls.poll(
+            self._enter(request.namespace, request.worker_id),
+            request.functions,
+            poll_id=request.poll_id,
+            tasks_max=min(request.max_tasks, self._options.max_poll_tasks),
+            bytes_max=request.max_bytes,
+            wait_s=0.0,
+            only_here=True,
+        )
+
+    async def complete_here(
+        self, session: Session, reports: Sequence[TaskReport]
+    ) -> list[Completion]:
+        """Take reports on calls of this server; see `Reports.complete`."""
+        session.heard_of(self._clock.monotonic())
+        return await self._reports.complete(session, reports)
+
+    def renew_here(self, session: Session, beats: Sequence[TaskBeat]) -> None:
+        """Renew the leases of calls of this server; the session hears what it lost."""
+        session.heard_of(self._clock.monotonic())
+        self._calls.renew(session, beats)
+
+    def doubt_here(self, session: Session) -> None:
+        """Another server doubts a worker."""
+        self._calls.suspect(session)
+
+    async def refresh(self, namespace: str, functions: Sequence[str]) -> None:
+        """
+        Read specifications that were registered with another server.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        await self._registry.refresh(namespace, functions)
 
     def _enter(self, namespace: str, worker_id: str) -> Session:
         session = self._sessions.enter(namespace, worker_id)
