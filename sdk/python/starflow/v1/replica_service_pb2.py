@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from starflow.v1 import worker_service_pb2 as starflow_dot_v1_dot_worker__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!starflow/v1/replica_service.proto\x12\x0bstarflow.v1\x1a starflow/v1/worker_service.proto\"0\n\x0bLinkRequest\x12!\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x12.starflow.v1.Frame\"1\n\x0cLinkResponse\x12!\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x12.starflow.v1.Frame\"\x97\x02\n\x05\x46rame\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.starflow.v1.LinkAnswer\x12$\n\x05\x63\x61lls\x18\x02 \x03(\x0b\x32\x15.starflow.v1.LinkCall\x12\x0f\n\x07\x63\x61ncels\x18\x03 \x03(\x03\x12#\n\x06served\x18\x04 \x01(\x0b\x32\x13.starflow.v1.Served\x12\x0e\n\x06wanted\x18\x05 \x03(\t\x12\x10\n\x08unwanted\x18\x06 \x03(\t\x12\x0f\n\x07offered\x18\x07 \x03(\t\x12\x12\n\nregistered\x18\x08 \x03(\t\x12\x0f\n\x07\x64oubted\x18\t \x03(\t\x12\x30\n\ndirectives\x18\n \x03(\x0b\x32\x1c.starflow.v1.WorkerDirective\"M\n\x08LinkCall\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12\x14\n\x0cremaining_ms\x18\x04 \x01(\x03\"Q\n\nLinkAnswer\x12\n\n\x02id\x18\x01 \x01(\x03\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.starflow.v1.LinkOutcome\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"-\n\x06Served\x12\x12\n\npartitions\x18\x01 \x03(\x05\x12\x0f\n\x07leaving\x18\x02 \x01(\x08\"f\n\x0fWorkerDirective\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12-\n\tdirective\x18\x03 \x01(\x0b\x32\x1a.starflow.v1.TaskDirective\"X\n\x0bTakeRequest\x12&\n\x04poll\x18\x01 \x01(\x0b\x32\x18.starflow.v1.PollRequest\x12\x0e\n\x06waited\x18\x02 \x01(\x08\x12\x11\n\tbytes_max\x18\x03 \x01(\x03\"N\n\x0cTakeResponse\x12 \n\x05tasks\x18\x01 \x03(\x0b\x32\x11.starflow.v1.Task\x12\x0c\n\x04more\x18\x02 \x01(\x08\x12\x0e\n\x06silent\x18\x03 \x01(\x08\"l\n\x11ReadEventsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x05\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0f\n\x07wait_ms\x18\x05 \x01(\x03\"I\n\x12ReadEventsResponse\x12\x0e\n\x06\x65vents\x18\x01 \x03(\x0c\x12\r\n\x05state\x18\x02 \x01(\x05\x12\x14\n\x0clast_version\x18\x03 \x01(\x05*v\n\x0bLinkOutcome\x12\x1c\n\x18LINK_OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fLINK_OUTCOME_OK\x10\x01\x12\x18\n\x14LINK_OUTCOME_REFUSED\x10\x02\x12\x1a\n\x16LINK_OUTCOME_NOT_OWNER\x10\x03\x32Q\n\x0eReplicaService\x12?\n\x04Link\x12\x18.starflow.v1.LinkRequest\x1a\x19.starflow.v1.LinkResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!starflow/v1/replica_service.proto\x12\x0bstarflow.v1\x1a starflow/v1/worker_service.proto\"0\n\x0bLinkRequest\x12!\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x12.starflow.v1.Frame\"1\n\x0cLinkResponse\x12!\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x12.starflow.v1.Frame\"\x97\x02\n\x05\x46rame\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.starflow.v1.LinkAnswer\x12$\n\x05\x63\x61lls\x18\x02 \x03(\x0b\x32\x15.starflow.v1.LinkCall\x12\x0f\n\x07\x63\x61ncels\x18\x03 \x03(\x03\x12#\n\x06served\x18\x04 \x01(\x0b\x32\x13.starflow.v1.Served\x12\x0e\n\x06wanted\x18\x05 \x03(\t\x12\x10\n\x08unwanted\x18\x06 \x03(\t\x12\x0f\n\x07offered\x18\x07 \x03(\t\x12\x12\n\nregistered\x18\x08 \x03(\t\x12\x0f\n\x07\x64oubted\x18\t \x03(\t\x12\x30\n\ndirectives\x18\n \x03(\x0b\x32\x1c.starflow.v1.WorkerDirective\"M\n\x08LinkCall\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12\x14\n\x0cremaining_ms\x18\x04 \x01(\x03\"Q\n\nLinkAnswer\x12\n\n\x02id\x18\x01 \x01(\x03\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.starflow.v1.LinkOutcome\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"-\n\x06Served\x12\x12\n\npartitions\x18\x01 \x03(\x05\x12\x0f\n\x07leaving\x18\x02 \x01(\x08\"f\n\x0fWorkerDirective\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12-\n\tdirective\x18\x03 \x01(\x0b\x32\x1a.starflow.v1.TaskDirective\"X\n\x0bTakeRequest\x12&\n\x04poll\x18\x01 \x01(\x0b\x32\x18.starflow.v1.PollRequest\x12\x0e\n\x06waited\x18\x02 \x01(\x08\x12\x11\n\tbytes_max\x18\x03 \x01(\x03\"@\n\x0cTakeResponse\x12 \n\x05tasks\x18\x01 \x03(\x0b\x32\x11.starflow.v1.Task\x12\x0e\n\x06silent\x18\x02 \x01(\x08\"l\n\x11ReadEventsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x05\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x0f\n\x07wait_ms\x18\x05 \x01(\x03\"I\n\x12ReadEventsResponse\x12\x0e\n\x06\x65vents\x18\x01 \x03(\x0c\x12\r\n\x05state\x18\x02 \x01(\x05\x12\x14\n\x0clast_version\x18\x03 \x01(\x05*v\n\x0bLinkOutcome\x12\x1c\n\x18LINK_OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fLINK_OUTCOME_OK\x10\x01\x12\x18\n\x14LINK_OUTCOME_REFUSED\x10\x02\x12\x1a\n\x16LINK_OUTCOME_NOT_OWNER\x10\x03\x32Q\n\x0eReplicaService\x12?\n\x04Link\x12\x18.starflow.v1.LinkRequest\x1a\x19.starflow.v1.LinkResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'starflow.v1.replica_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LINKOUTCOME']._serialized_start=1135
-  _globals['_LINKOUTCOME']._serialized_end=1253
+  _globals['_LINKOUTCOME']._serialized_start=1121
+  _globals['_LINKOUTCOME']._serialized_end=1239
   _globals['_LINKREQUEST']._serialized_start=84
   _globals['_LINKREQUEST']._serialized_end=132
   _globals['_LINKRESPONSE']._serialized_start=134
@@ -51,11 +51,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TAKEREQUEST']._serialized_start=780
   _globals['_TAKEREQUEST']._serialized_end=868
   _globals['_TAKERESPONSE']._serialized_start=870
-  _globals['_TAKERESPONSE']._serialized_end=948
-  _globals['_READEVENTSREQUEST']._serialized_start=950
-  _globals['_READEVENTSREQUEST']._serialized_end=1058
-  _globals['_READEVENTSRESPONSE']._serialized_start=1060
-  _globals['_READEVENTSRESPONSE']._serialized_end=1133
-  _globals['_REPLICASERVICE']._serialized_start=1255
-  _globals['_REPLICASERVICE']._serialized_end=1336
+  _globals['_TAKERESPONSE']._serialized_end=934
+  _globals['_READEVENTSREQUEST']._serialized_start=936
+  _globals['_READEVENTSREQUEST']._serialized_end=1044
+  _globals['_READEVENTSRESPONSE']._serialized_start=1046
+  _globals['_READEVENTSRESPONSE']._serialized_end=1119
+  _globals['_REPLICASERVICE']._serialized_start=1241
+  _globals['_REPLICASERVICE']._serialized_end=1322
 # @@protoc_insertion_point(module_scope)

@@ -105,14 +105,12 @@ class TakeRequest(_message.Message):
     def __init__(self, poll: _Optional[_Union[_worker_service_pb2.PollRequest, _Mapping]] = ..., waited: bool = ..., bytes_max: _Optional[int] = ...) -> None: ...
 
 class TakeResponse(_message.Message):
-    __slots__ = ("tasks", "more", "silent")
+    __slots__ = ("tasks", "silent")
     TASKS_FIELD_NUMBER: _ClassVar[int]
-    MORE_FIELD_NUMBER: _ClassVar[int]
     SILENT_FIELD_NUMBER: _ClassVar[int]
     tasks: _containers.RepeatedCompositeFieldContainer[_worker_service_pb2.Task]
-    more: bool
     silent: bool
-    def __init__(self, tasks: _Optional[_Iterable[_Union[_worker_service_pb2.Task, _Mapping]]] = ..., more: bool = ..., silent: bool = ...) -> None: ...
+    def __init__(self, tasks: _Optional[_Iterable[_Union[_worker_service_pb2.Task, _Mapping]]] = ..., silent: bool = ...) -> None: ...
 
 class ReadEventsRequest(_message.Message):
     __slots__ = ("namespace", "run_id", "from_version", "limit", "wait_ms")
