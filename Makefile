@@ -8,7 +8,7 @@ PY := .venv/bin/python
 
 .PHONY: help
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
 setup: $(STAMP)  ## make .venv with everything below in it
@@ -35,6 +35,11 @@ test: $(STAMP)  ## run all tests; ARGS='-k words' narrows them
 .PHONY: polyglot
 polyglot: $(STAMP)  ## build and check the workers in Go, Java, Rust, TypeScript, bash
 	@$(PY) -m pytest tests/polyglot $(ARGS)
+
+.PHONY: sdk-go
+sdk-go: $(STAMP)  ## build, vet and test the SDK for Go
+	@cd sdk/go && go build ./... && go vet ./... && \
+		STARFLOW_PYTHON=$(CURDIR)/$(PY) go test -count=1 ./...
 
 .PHONY: system
 system: $(STAMP)  ## run only the tests that start and kill real processes
@@ -77,8 +82,9 @@ fmt: $(STAMP)  ## format the code and the protos, and mend what can be mended
 	.venv/bin/buf format --write
 
 .PHONY: proto
-proto: $(STAMP)  ## generate sdk/python/starflow/v1 from protos/
+proto: $(STAMP)  ## generate sdk/python/starflow/v1, and what is for Go, from protos/
 	$(PY) scripts/gen_protos.py
+	@if command -v go >/dev/null; then PYTHON=$(CURDIR)/$(PY) sdk/go/generate.sh; fi
 
 .PHONY: bench
 bench: $(STAMP)  ## measure rate, latency and CPU per step; ARGS=w1 measures less

@@ -99,6 +99,8 @@ def left_out() -> list[str]:
         for each in EXAMPLES
         if each.missing
     ]
+    if not shutil.which("go"):
+        lines.append("the SDK for Go: there is no go")
     if not (shutil.which("grpcurl") or shutil.which("go")):
         lines.append("grpcurl: there is none, and no go to build it; buf curl stood in")
     return lines

@@ -628,10 +628,8 @@ type TakeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Leased to the worker.
 	Tasks []*Task `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
-	// Whether there are more.
-	More bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
 	// Whether the worker let a lease end at the receiver, and was not heard of since.
-	Silent        bool `protobuf:"varint,3,opt,name=silent,proto3" json:"silent,omitempty"`
+	Silent        bool `protobuf:"varint,2,opt,name=silent,proto3" json:"silent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -671,13 +669,6 @@ func (x *TakeResponse) GetTasks() []*Task {
 		return x.Tasks
 	}
 	return nil
-}
-
-func (x *TakeResponse) GetMore() bool {
-	if x != nil {
-		return x.More
-	}
-	return false
 }
 
 func (x *TakeResponse) GetSilent() bool {
@@ -880,11 +871,10 @@ const file_starflow_v1_replica_service_proto_rawDesc = "" +
 	"\vTakeRequest\x12,\n" +
 	"\x04poll\x18\x01 \x01(\v2\x18.starflow.v1.PollRequestR\x04poll\x12\x16\n" +
 	"\x06waited\x18\x02 \x01(\bR\x06waited\x12\x1b\n" +
-	"\tbytes_max\x18\x03 \x01(\x03R\bbytesMax\"c\n" +
+	"\tbytes_max\x18\x03 \x01(\x03R\bbytesMax\"O\n" +
 	"\fTakeResponse\x12'\n" +
-	"\x05tasks\x18\x01 \x03(\v2\x11.starflow.v1.TaskR\x05tasks\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\x12\x16\n" +
-	"\x06silent\x18\x03 \x01(\bR\x06silent\"\x9a\x01\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x11.starflow.v1.TaskR\x05tasks\x12\x16\n" +
+	"\x06silent\x18\x02 \x01(\bR\x06silent\"\x9a\x01\n" +
 	"\x11ReadEventsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12!\n" +
