@@ -1,6 +1,7 @@
 """The server is killed at each of its named points, with runs of all shapes in flight.
 
-ROUNDS=20 kills it so often at each; SYSTEM_SEEDS="7 8" plays other moments.
+ROUNDS=20 kills it so often at each; SYSTEM_SEEDS="7 8" plays other moments.  Without
+ROUNDS a Redis sees only some of those that a file has seen.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from tests.system.scene import Scene, open_scene
 
 pytestmark = pytest.mark.system
 
-ROUNDS = int(os.environ.get("ROUNDS", "1"))
+ROUNDS = int(os.environ.get("ROUNDS", "0"))
 SEEDS = [int(seed) for seed in os.environ.get("SYSTEM_SEEDS", "1").split()]
 STORES = ("sqlite", "redis")
 # Which coming-by kills, at most: the first few leave the least behind them.
@@ -32,6 +33,7 @@ _NTH_MAX = 6
 # Points that a server comes by once.
 _ONCE = frozenset({"shutdown_drain", "during_recovery"})
 _LOOK_EVERY_S = 0.002
+_SOME = 8
 
 
 @pytest.fixture
@@ -54,8 +56,11 @@ async def test_killed_at_every_point(
     tmp_path: Path, store: str, seed: int, redis_url: str
 ) -> None:
     chance = Random(f"{store} {seed}")
-    points = points_of(store) * ROUNDS
+    points = points_of(store) * max(1, ROUNDS)
     chance.shuffle(points)
+    if store == "redis" and not ROUNDS:
+        its_own = [name for name in points if name.startswith("redis_")]
+        points = [*its_own, *points[:_SOME]]
     url = redis_url if store == "redis" else ""
     async with open_scene(tmp_path, "--allow-failpoints", store=url) as scene:
         await scene.start_worker()
