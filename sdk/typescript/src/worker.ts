@@ -40,6 +40,7 @@ export class Worker {
   /** Different for every worker ever made. */
   readonly id = `${hostname().slice(0, 64)}/${process.pid}/${randomBytes(6).toString("hex")}`;
   private readonly session: Session;
+  private readonly logger: Logger;
   private readonly graceMs: number;
   private readonly registered = new Gate();
   private readonly asked = new Gate();
@@ -59,7 +60,8 @@ export class Worker {
       buildId,
       labels: { ...labels },
     });
-    const logger = options.logger ?? stderrLogger;
+    const { logger = stderrLogger } = options;
+    this.logger = logger;
     this.graceMs = options.graceMs ?? 20_000;
     const surroundings = { connection, numbers, logger, mayStream: options.stream ?? true };
     this.session = new Session(worker, definitions(functions), surroundings, {
@@ -122,6 +124,7 @@ export class Worker {
     const work = this.session.run();
     try {
       await Promise.race([work, this.asked.opened]);
+      this.logger.info("draining", { workerId: this.id });
       this.draining = this.session.drain(this.graceMs);
       await this.draining;
       await work;

@@ -57,7 +57,8 @@ export class Streaming implements Courier {
 
   async drain(): Promise<void> {
     this.isDraining = true;
-    this.stream?.drain();
+    if (this.stream === undefined) return;
+    this.stream.drain();
     await this.drained.opened;
   }
 
@@ -97,6 +98,8 @@ export class Streaming implements Courier {
       return error;
     } finally {
       this.stream = undefined;
+      // What a broken stream has not brought is handed to somebody else.
+      if (this.isDraining) this.drained.open();
     }
   }
 }
