@@ -43,7 +43,8 @@ class Journal:
 
     def entries(self, what: str = "begin") -> list[Entry]:
         """Return the entries so far, oldest first."""
-        lines = self._path.read_bytes().splitlines()
+        # Somebody may be at writing the last one.
+        lines = self._path.read_bytes().rpartition(b"\n")[0].splitlines()
         entries = (Entry(**json.loads(line)) for line in lines)
         return [entry for entry in entries if entry.what == what]
 
