@@ -270,6 +270,12 @@ def test_get_shows_a_run(service, terminal):
     call.next_attempt_time.CopyFrom(at(9))
     run.waits.add().call.CopyFrom(run_pb2.CallWait(function="c.d", worker_id="w"))
     run.waits.add().call.CopyFrom(run_pb2.CallWait(function="e.f"))
+    call = run.waits.add().call
+    call.function, call.attempt, call.worker_id = "g.h", 1, "w"
+    call.attempt_start_time.CopyFrom(at(3))
+    call = run.waits.add().call
+    call.function, call.attempt = "i.j", 1
+    call.state_message = "queue i is at its limit: 5 of 5 in flight"
     service.put_run(run)
 
     code, out, err = terminal("get", "r-1")
@@ -288,7 +294,9 @@ def test_get_shows_a_run(service, terminal):
         "waits for  a.b, attempt 2, not before 2027-01-15 08:00:09.120; "
         "the last attempt: BUSY: later\n"
         "waits for  c.d, attempt 0, on worker w\n"
-        "waits for  e.f, attempt 0, no worker has taken it yet\n"
+        "waits for  e.f, attempt 0: no worker has taken it yet\n"
+        "waits for  g.h, attempt 1, on worker w since 2027-01-15 08:00:03.120\n"
+        "waits for  i.j, attempt 1: queue i is at its limit: 5 of 5 in flight\n"
         'input      {"n":1}\n'
     )
 

@@ -35,8 +35,8 @@ def methods(cls):
             (p.name, p.kind, p.default)
             for p in inspect.signature(member).parameters.values()
         ]
-        for name, member in vars(cls).items()
-        if inspect.isfunction(member) and not name.startswith("_")
+        for name, member in inspect.getmembers(cls, inspect.isfunction)
+        if not name.startswith("_")
     }
 
 

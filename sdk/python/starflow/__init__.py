@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from starflow._model import UnreadSignal as UnreadSignal
     from starflow._model import Validation as Validation
     from starflow._model import Wait as Wait
+    from starflow._operations import FunctionInfo as FunctionInfo
+    from starflow._operations import QueueInfo as QueueInfo
+    from starflow._operations import Rate as Rate
+    from starflow._operations import WorkerInfo as WorkerInfo
     from starflow._run import Run as Run
     from starflow._sync import SyncClient as SyncClient
     from starflow._sync import SyncRun as SyncRun
@@ -89,6 +93,7 @@ _MODULES = {
         "Validation",
         "Wait",
     ),
+    "_operations": ("FunctionInfo", "QueueInfo", "Rate", "WorkerInfo"),
     "_run": ("Run",),
     "_sync": ("SyncClient", "SyncRun"),
     "_worker": ("Worker",),

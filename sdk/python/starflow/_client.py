@@ -28,6 +28,7 @@ from starflow._connection import (
 from starflow._failure import Failure
 from starflow._lists import PAGE_SIZE_MAX, run_filter
 from starflow._model import Event, RunInfo, ServerInfo, SignalOutcome, Validation
+from starflow._operations import Operations
 from starflow._run import Run, outcome
 from starflow.errors import (
     RateLimited,
@@ -59,7 +60,7 @@ _CONFLICT_POLICIES = {
 }
 
 
-class Client:
+class Client(Operations):
     """
     A connection to the service, for one event loop.
 
@@ -466,13 +467,18 @@ class Client:
         *,
         wait: float = 0.0,
         patience: float | None = None,
+        service: Callable[[Any], Any] | None = None,
     ) -> Any:
         """Send *request* until it is answered or *patience* seconds have passed."""
         size = request.ByteSize()
         if size > MESSAGE_BYTES_MAX:
             problem = f"the request has {size} bytes, more than {MESSAGE_BYTES_MAX}"
             raise TooLarge(problem, status="INVALID_ARGUMENT", reason="TOO_LARGE")
-        send: Callable[..., Awaitable[Any]] = getattr(self._stub, method)
+        # The channel is there once it was asked for.
+        stub: Any = self._stub
+        if service is not None:
+            stub = service(self._channel)
+        send: Callable[..., Awaitable[Any]] = getattr(stub, method)
         patience = self.patience if patience is None else patience
         margin = min(max(patience, _MARGIN_SECONDS_MIN), _MARGIN_SECONDS_MAX)
         trial = _Trial(patience)

@@ -73,12 +73,15 @@ class Function:
     in_process: bool = False
     # How many tasks of it one worker executes at a time; None: as many as it has slots.
     concurrency: int | None = None
+    # The queue that its calls belong to; empty: that of its module.
+    queue: str = ""
 
     def spec(self) -> pb.FunctionSpec:
         """Return what the service is told about it."""
         spec = pb.FunctionSpec(
             name=self.name,
             description=self.description,
+            queue=self.queue,
             input_schema=_schema.text_of(_input_schema(self.target)),
             output_schema=_schema.text_of(_output_schema(self.target)),
         )
@@ -134,6 +137,7 @@ class Module:
         description: str | None = ...,
         runs_in: RunsIn | None = ...,
         concurrency: int | None = ...,
+        queue: str = ...,
     ) -> Callable[[F], F]: ...
     def function(
         self,
@@ -146,6 +150,7 @@ class Module:
         description: str | None = None,
         runs_in: RunsIn | None = None,
         concurrency: int | None = None,
+        queue: str = "",
     ) -> F | Callable[[F], F]:
         """
         Offer a function; a decorator with or without arguments, which returns it.
@@ -158,13 +163,15 @@ class Module:
         *runs_in* "process", in a process of their own, which is for what computes long
         or has to be killed to be stopped. *concurrency* is how many tasks of this
         function one worker executes at a time; more than these wait in the worker.
+        *queue* names the queue whose limits its calls wait for at the service; it
+        defaults to the module's name.
 
         Raises:
             TypeError: The signature does not fit a request, or no process can run it.
             ValueError: The name is taken, or no Starlark identifier.
         """
         options = _Options(
-            retry, attempt_timeout, description, runs_in, concurrency=concurrency
+            retry, attempt_timeout, description, runs_in, concurrency, queue
         )
         if target is None:
             return functools.partial(self._offer_and_return, name=name, options=options)
@@ -188,6 +195,7 @@ class _Options:
     description: str | None
     runs_in: RunsIn | None
     concurrency: int | None
+    queue: str
 
     def function(self, name: str, target: Callable[..., Any]) -> Function:
         """Return *target* as a worker offers it."""
@@ -210,6 +218,7 @@ class _Options:
             description=description,
             in_process=self.runs_in == "process",
             concurrency=self.concurrency,
+            queue=self.queue,
         )
 
 

@@ -27,6 +27,7 @@ _LEFT_OUT_IF_NONE = (
 
 
 _state = enum_name(run_pb2.RunState, "RUN_STATE_")
+_call_state = enum_name(run_pb2.CallState, "CALL_STATE_")
 _pause_reason = enum_name(run_pb2.PauseReason, "PAUSE_REASON_")
 _event_type = enum_name(event_pb2.EventType, "EVENT_TYPE_")
 _severity = enum_name(workflow_pb2.Severity, "SEVERITY_")
@@ -281,9 +282,9 @@ def run_info(run: run_pb2.Run) -> RunInfo:
         pause_reason=_pause_reason(run.pause_reason) if run.paused else "",
         pause_message=run.pause_message,
         script_hash=run.script_hash,
-        create_time=_time(run.create_time) if run.HasField("create_time") else None,
-        update_time=_time(run.update_time) if run.HasField("update_time") else None,
-        finish_time=_time(run.finish_time) if run.HasField("finish_time") else None,
+        create_time=time_of(run.create_time) if run.HasField("create_time") else None,
+        update_time=time_of(run.update_time) if run.HasField("update_time") else None,
+        finish_time=time_of(run.finish_time) if run.HasField("finish_time") else None,
         waits=tuple(map(_wait, run.waits)),
         input=payload_value(run.input),
         output=payload_value(run.output),
@@ -293,7 +294,7 @@ def run_info(run: run_pb2.Run) -> RunInfo:
         cancel_reason=run.cancel_reason,
         status=payload_value(run.status),
         unread_signals=tuple(
-            UnreadSignal(each.name, each.version, _time(each.time))
+            UnreadSignal(each.name, each.version, time_of(each.time))
             for each in run.unread_signals
         ),
         unread_signal_count=run.unread_signal_count,
@@ -311,7 +312,7 @@ def event(message: event_pb2.Event) -> Event:
     which = message.WhichOneof("detail")
     detail = _fields(getattr(message, which)) if which else {}
     return Event(
-        message.version, _time(message.time), _event_type(message.type), detail
+        message.version, time_of(message.time), _event_type(message.type), detail
     )
 
 
@@ -371,7 +372,10 @@ def _wait(wait: run_pb2.Wait) -> Wait:
     which = wait.WhichOneof("kind")
     if which is None:
         return Wait("UNKNOWN", {})
-    return Wait(which.upper(), _fields(getattr(wait, which)))
+    detail = _fields(getattr(wait, which))
+    if which == "call":
+        detail["state"] = _call_state(wait.call.state)
+    return Wait(which.upper(), detail)
 
 
 def _fields(message: Message) -> dict[str, Any]:
@@ -403,14 +407,22 @@ def _value(message: Message) -> Any:
     if isinstance(message, failure_pb2.Failure):
         return _failure.from_pb(message)
     if isinstance(message, Timestamp):
-        return _time(message)
+        return time_of(message)
     if isinstance(message, Duration):
         return message.ToTimedelta().total_seconds()
     return _fields(message)
 
 
-def _time(timestamp: Timestamp) -> datetime:
+def time_of(timestamp: Timestamp) -> datetime:
+    """Return a time as Python has it."""
     return timestamp.ToDatetime(tzinfo=UTC)
+
+
+def plain_fields(info: Any) -> dict[str, Any]:
+    """Return what is set in a dataclass, as JSON-ready values; numbers always."""
+    values = {name: getattr(info, name) for name in info.__dataclass_fields__}
+    known = {k: v for k, v in values.items() if v not in (None, "", (), {})}
+    return _plain(known)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starflow._connection import DEFAULT_ADDRESS, DEFAULT_NAMESPACE, Connection
 from starflow._failure import Failure
 from starflow._loop_thread import LoopThread
 from starflow._model import Event, RunInfo, ServerInfo, SignalOutcome, Validation
+from starflow._operations import FunctionInfo, QueueInfo, Rate, WorkerInfo
 from starflow._run import Run, outcome
 
 T = TypeVar("T")
@@ -211,6 +212,30 @@ class SyncClient:
     def delete(self, run_id: str, *, missing_ok: bool = False) -> bool:
         """Delete a run that has finished; see `Client.delete`."""
         return self._call(self._client.delete(run_id, missing_ok=missing_ok))
+
+    def set_queue(
+        self, name: str, *, max_in_flight: int | None = None, rate: Rate | None = None
+    ) -> QueueInfo:
+        """Bound the queue *name*; see `Client.set_queue`."""
+        return self._call(
+            self._client.set_queue(name, max_in_flight=max_in_flight, rate=rate)
+        )
+
+    def delete_queue(self, name: str) -> bool:
+        """Take the limits of a queue away; return whether it had some."""
+        return self._call(self._client.delete_queue(name))
+
+    def list_queues(self) -> Iterator[QueueInfo]:
+        """Yield the queues with limits, by name."""
+        return self._thread.iterate(self._client.list_queues())
+
+    def list_functions(self) -> Iterator[FunctionInfo]:
+        """Yield the functions that are registered or waited for, by name."""
+        return self._thread.iterate(self._client.list_functions())
+
+    def list_workers(self) -> Iterator[WorkerInfo]:
+        """Yield the workers that showed themselves lately, by id."""
+        return self._thread.iterate(self._client.list_workers())
 
     def events(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from starflow._connection import DEFAULT_ADDRESS, DEFAULT_NAMESPACE
-from starflow.cli import _commands, _exits, _lists, _scripts, _worker
+from starflow.cli import _commands, _exits, _lists, _queues, _scripts, _worker
 
 _EXAMPLES = """\
 examples:
@@ -92,6 +92,9 @@ def _build(as_json: bool) -> argparse.ArgumentParser:
     _add_unpause(commands)
     _add_list(commands)
     _add_delete(commands)
+    _add_queue(commands)
+    _add_functions(commands)
+    _add_workers(commands)
     _add_validate(commands)
     _add_worker(commands)
     _add_worker_check(commands)
@@ -348,6 +351,36 @@ def _add_delete(commands: Any) -> None:
     parser = _add(commands, "delete", help, _lists.DELETE_EXAMPLES)
     _lists.add_delete_arguments(parser)
     _on_client(parser, _lists.delete)
+
+
+def _add_queue(commands: Any) -> None:
+    help = "bound how many calls of a queue are executed"
+    queue = _add(commands, "queue", help, _queues.EXAMPLES)
+    verbs = queue.add_subparsers(
+        metavar="COMMAND", required=True, parser_class=type(queue)
+    )
+    parser = _add(verbs, "set", "set the limits of a queue", _queues.SET_EXAMPLES)
+    _queues.add_set_arguments(parser)
+    _on_client(parser, _queues.set_queue)
+    help = "show the queues with limits, and how they stand"
+    parser = _add(verbs, "list", help, "  starflow queue list")
+    _on_client(parser, _queues.list_queues)
+    help = "take the limits of a queue away"
+    parser = _add(verbs, "delete", help, "  starflow queue delete payments")
+    parser.add_argument("name", metavar="NAME", help="the queue")
+    _on_client(parser, _queues.delete_queue)
+
+
+def _add_functions(commands: Any) -> None:
+    help = "show the functions, who serves them, and what waits for them"
+    parser = _add(commands, "functions", help, "  starflow functions")
+    _on_client(parser, _queues.list_functions)
+
+
+def _add_workers(commands: Any) -> None:
+    help = "show the workers that were heard of lately"
+    parser = _add(commands, "workers", help, "  starflow workers --json | jq .id")
+    _on_client(parser, _queues.list_workers)
 
 
 def _add_validate(commands: Any) -> None:

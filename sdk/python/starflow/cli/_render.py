@@ -175,10 +175,12 @@ def _wait(run_id: str, wait: Wait) -> str:
     text = f"{wait.function}{until}, attempt {detail.get('attempt', 1)}"
     if detail.get("worker_id"):
         text += f", on worker {detail['worker_id']}"
+        if "attempt_start_time" in detail:
+            text += f" since {_when(detail['attempt_start_time'])}"
     elif "next_attempt_time" in detail:
         text += f", not before {_when(detail['next_attempt_time'])}"
     else:
-        text += ", no worker has taken it yet"
+        text += f": {detail.get('state_message') or 'no worker has taken it yet'}"
     if detail.get("last_failure") is not None:
         text += f"; the last attempt: {detail['last_failure']}"
     return text
