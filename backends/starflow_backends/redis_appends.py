@@ -135,7 +135,10 @@ class Appends:
         if isinstance(failure, ReplyError):
             failure = self._link.failure(failure, append.run)
         elif failure is None:
-            failure = self._failure(append, number, answer.result())
+            try:
+                failure = self._failure(append, number, answer.result())
+            except CorruptError as error:
+                failure = error
         if failpoints.armed:
             failpoints.reach("redis_after_append")
         if outcome.done():

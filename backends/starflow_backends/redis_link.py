@@ -252,8 +252,9 @@ class Link:
         """
         ends_at = asyncio.get_running_loop().time() + nodes.ANSWER_S
         while True:
+            pipe = await self._way(slot, error)
             try:
-                return await send(await self._way(slot, error))
+                return await send(pipe)
             except ReplyError as refusal:
                 is_late = asyncio.get_running_loop().time() > ends_at
                 if is_late or not is_elsewhere(refusal):

@@ -17,7 +17,7 @@ from starflow_backends.redis_url import read_url
 from starflow_backends.testing import appended, outcomes_of
 from tests.backends.appending_child import RUNS, event_at
 from tests.support.processes import PATIENCE_S
-from tests.support.redis_stores import LoneRedisStore
+from tests.support.redis_stores import LoneRedisStore, lost_partitions
 
 CHILD = Path(__file__).with_name("appending_child.py")
 BACKENDS = Path(__file__).parents[2] / "backends"
@@ -187,14 +187,6 @@ async def test_who_lost_partitions_knows_it_and_writes_nothing(store, shared_red
     # What is another's is left alone.
     await store.clear_index()
     assert await store.runs_in(list(Phase)) == []
-
-
-async def lost_partitions(store, count):
-    lost = set()
-    async with asyncio.timeout(PATIENCE_S):
-        while len(lost) < count:
-            lost |= await store.wait_lost_partitions()
-    return lost
 
 
 async def test_an_idle_owner_learns_that_it_lost_a_partition(store, shared_redis):

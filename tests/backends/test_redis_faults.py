@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,16 +16,16 @@ from starflow_backends import (
     FullError,
     StoreError,
     UnavailableError,
-    UnsafeError,
     redis_nodes,
 )
 from starflow_backends.redis_url import read_url
 from starflow_backends.redis_wire import Pipe
 from starflow_backends.testing import appended, assert_run, outcomes_of
 from tests.backends.appending_child import RUNS, event_at, timer_at
-from tests.support.processes import PATIENCE_S, until, until_async
-from tests.support.redis_server import RedisServer, free_port
-from tests.support.redis_stores import LoneRedisStore
+from tests.support.processes import PATIENCE_S, until
+from tests.support.redis_proxy import Proxy
+from tests.support.redis_server import free_port
+from tests.support.redis_stores import LoneRedisStore, surely
 
 CHILD = Path(__file__).with_name("appending_child.py")
 BACKENDS = Path(__file__).parents[2] / "backends"
@@ -43,24 +41,6 @@ async def store(redis):
     await store.append(appended("ns/r", 0, b"one"))
     yield store
     await store.close()
-
-
-async def surely(store, append):
-    """Append as the runtime does: again, while the outcome is unknown."""
-
-    async def try_once():
-        try:
-            await store.append(append)
-        except UnavailableError:
-            return False
-        return True
-
-    await until_async(try_once, "the append is acknowledged")
-
-
-async def loss_of(store):
-    async with asyncio.timeout(PATIENCE_S):
-        return await store.wait_lost()
 
 
 # Scripts and connections.
@@ -98,47 +78,6 @@ async def test_a_cut_connection_is_made_again(store, redis):
             await surely(store, append)
         # A read waits for the connection.
         assert len(await store.read("ns/r")) == version + 1
-
-
-class Proxy:
-    """Stands between a store and Redis, and may keep the answers to itself."""
-
-    def __init__(self, redis):
-        # Where new connections lead.
-        self.redis = redis
-        self.swallows = False
-        self._writers = []
-
-    def cut(self):
-        for writer in self._writers:
-            writer.close()
-        self._writers.clear()
-
-    async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = f"redis://127.0.0.1:{port}"
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-        self.cut()
-        await self._server.wait_closed()
-
-    async def _serve(self, reader, writer):
-        from_redis, to_redis = await asyncio.open_unix_connection(self.redis.socket)
-        self._writers += (writer, to_redis)
-        await asyncio.gather(
-            self._pass(reader, to_redis, is_answer=False),
-            self._pass(from_redis, writer, is_answer=True),
-        )
-
-    async def _pass(self, reader, writer, *, is_answer):
-        while data := await reader.read(65_536):
-            if is_answer and self.swallows:
-                break
-            writer.write(data)
-        writer.close()
 
 
 async def test_somebody_is_told_of_every_connection(redis):
@@ -274,8 +213,9 @@ async def test_the_library_connects_to_nobody_by_itself(redis):
     await pipe.close()
 
 
-async def test_nothing_is_accepted_while_settings_are_worse(redis):
+async def test_nothing_is_accepted_while_settings_are_worse(redis, monkeypatch):
     """Somebody is told the setting to change, once; then everything goes on."""
+    monkeypatch.setattr(redis_nodes, "ANSWER_S", 1.0)
     said = []
     store = LoneRedisStore(f"{redis.url}?lease_ms=300", tell=said.append)
     await store.open()
@@ -295,157 +235,6 @@ async def test_nothing_is_accepted_while_settings_are_worse(redis):
     await assert_run(store, "ns/r", [b"one"])
     assert [words for words in said if "CONFIG SET" in words] == said[1:2]
     await store.close()
-
-
-# Another life.
-
-
-async def test_a_restarted_redis_has_everything(store, redis):
-    append = appended("ns/r", 1, b"two", timers={"t": 7}, note=b"why")
-    await store.append(append)
-
-    redis.kill()
-    with pytest.raises(UnavailableError):
-        await store.append(appended("ns/r", 2, b"three"))
-    redis.start()
-
-    # As the last one, the repetition changes nothing.
-    await surely(store, append)
-    await assert_run(store, "ns/r", [b"one", b"two"], timers={"t": 7}, note=b"why")
-    await store.append(appended("ns/r", 2, b"three"))
-
-
-async def test_a_redis_that_lost_everything_ends_the_service(store, redis):
-    redis.kill()
-    redis.data.rename(redis.place / "lost")
-    redis.start()
-
-    loss = await loss_of(store)
-
-    assert isinstance(loss, UnsafeError)
-    assert "has lost the store" in str(loss)
-    with pytest.raises(UnsafeError):
-        await store.append(appended("ns/r", 1, b"two"))
-
-
-async def test_a_flushed_redis_ends_the_service(store, redis):
-    redis.command("FLUSHALL")
-
-    with pytest.raises(UnsafeError, match="has lost the store"):
-        await store.append(appended("ns/r", 1, b"two"))
-    assert isinstance(await loss_of(store), UnsafeError)
-
-
-async def test_a_redis_that_went_back_in_time_ends_the_service(store, redis):
-    """No run is continued, not even one that nobody has appended to since."""
-    data, old = redis.data, redis.place / "old"
-    copy = shutil.copytree if data.is_dir() else shutil.copy
-    copy(data, old)
-    await store.append(appended("ns/r", 1, b"two"))
-
-    redis.kill()
-    data.rename(redis.place / "lost")
-    old.rename(data)
-    redis.start()
-
-    loss = await loss_of(store)
-    assert isinstance(loss, UnsafeError)
-    assert "went back in time" in str(loss)
-    for version in (1, 2):
-        with pytest.raises(UnsafeError):
-            await store.append(appended("ns/r", version, b"three"))
-
-
-@pytest.fixture
-def pair():
-    """A primary and its replica."""
-    with (
-        tempfile.TemporaryDirectory(prefix="sf-redis-") as first,
-        tempfile.TemporaryDirectory(prefix="sf-redis-") as second,
-    ):
-        primary = RedisServer(Path(first), on_tcp=True, repl_diskless_sync_delay="0")
-        replica = RedisServer(
-            Path(second), on_tcp=True, replicaof=f"127.0.0.1 {primary.port}"
-        )
-        primary.start()
-        replica.start()
-        yield primary, replica
-        replica.end()
-        primary.end()
-
-
-async def copied(primary, replica):
-    """Wait until the replica has all that the primary has."""
-
-    def offset(server, name):
-        (line,) = [
-            line
-            for line in server.command("INFO", "replication").splitlines()
-            if line.startswith(f"{name}:")
-        ]
-        return int(line.partition(":")[2])
-
-    def is_copied():
-        is_up = "master_link_status:up" in replica.command("INFO", "replication")
-        name = "master_repl_offset"
-        return is_up and offset(replica, name) == offset(primary, name)
-
-    await until(is_copied, "the replica has everything")
-
-
-@pytest.mark.parametrize("is_behind", [False, True])
-async def test_a_promoted_replica_is_used_only_if_it_has_everything(pair, is_behind):
-    primary, replica = pair
-    async with Proxy(primary) as proxy:
-        store = LoneRedisStore(f"{proxy.url}?lease_ms=600000")
-        await store.open()
-        await store.append(appended("ns/r", 0, b"one"))
-        await copied(primary, replica)
-        replica.command("REPLICAOF", "NO", "ONE")
-        if is_behind:
-            # Of a run that nobody looks at.
-            await store.append(appended("ns/other", 0, b"lost"))
-        proxy.redis = replica
-        proxy.cut()
-
-        if is_behind:
-            loss = await loss_of(store)
-            assert isinstance(loss, UnsafeError)
-            assert "went back in time" in str(loss)
-            with pytest.raises(UnsafeError):
-                await store.append(appended("ns/r", 1, b"two"))
-        else:
-            await surely(store, appended("ns/r", 1, b"two"))
-            await assert_run(store, "ns/r", [b"one", b"two"])
-        await store.close()
-
-
-async def test_another_store_behind_the_address_is_not_written_to(pair):
-    """Its epoch and its counts may be the same by chance."""
-    first, second = pair
-    second.command("REPLICAOF", "NO", "ONE")
-    second.command("FLUSHALL")
-    for redis in (second, first):
-        async with Proxy(redis) as proxy:
-            store = LoneRedisStore(f"{proxy.url}?lease_ms=600000")
-            await store.open()
-            await store.append(appended("ns/r", 0, b"one"))
-            if redis is second:
-                await store.close()
-                continue
-            proxy.redis = second
-            proxy.cut()
-
-            loss = await loss_of(store)
-
-            assert isinstance(loss, UnsafeError)
-            assert "is another store now" in str(loss)
-            await store.close()
-    # What it had, it has.
-    other = LoneRedisStore(second.url)
-    await other.open()
-    await assert_run(other, "ns/r", [b"one"])
-    await other.close()
 
 
 async def test_events_that_were_not_acknowledged_may_be_lost(redis):
