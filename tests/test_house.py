@@ -112,6 +112,7 @@ ROOMS = {
             "starflow_service.replicas",
             "starflow_service.rpc",
             "starflow_service.runtime",
+            "starflow_service.engine",
             "starflow_backends.store",
             "starflow_backends.shared",
             "starflow.v1",

@@ -29,7 +29,7 @@ NOT_OWNER: Final = pb.LINK_OUTCOME_NOT_OWNER
 # How a call ended, and what goes with it.
 Outcome = tuple[pb.LinkOutcome, bytes]
 # Carries out a method; the number is for how many seconds the caller waits.
-CarryOut = Callable[[str, bytes, float | None], Awaitable[Outcome]]
+CarryOut = Callable[["Link", str, bytes, float | None], Awaitable[Outcome]]
 
 
 class LinkBrokenError(Exception):
@@ -181,7 +181,7 @@ class Link:
         remaining_s = call.remaining_ms / 1000 if call.remaining_ms else None
         try:
             outcome, data = await self._carry_out(
-                call.method, call.request, remaining_s
+                self, call.method, call.request, remaining_s
             )
         finally:
             self._carried.pop(call.id, None)

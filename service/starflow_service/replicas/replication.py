@@ -9,10 +9,12 @@ import structlog
 from starflow.v1 import replica_service_pb2 as pb
 from starflow_backends.shared import Replica, SharedStore
 from starflow_service import __version__
+from starflow_service.replicas.demand import Demand
 from starflow_service.replicas.link import Link
 from starflow_service.replicas.ownership import Ownership
 from starflow_service.replicas.peers import Peers
 from starflow_service.replicas.router import Router
+from starflow_service.replicas.supply import Supply
 from starflow_service.rpc.routing import Membership, Method, ReplicaView
 from starflow_service.runtime.runtime import Runtime
 
@@ -43,6 +45,8 @@ class Replication:
             owned=lambda: store.owned,
             membership=self._membership,
         )
+        self._demand: Demand
+        self._supply: Supply
         self._ownership = Ownership(
             store,
             runtime,
@@ -67,6 +71,16 @@ class Replication:
         self.router.open(methods)
         secret = await self._store.get_record("server", "token_secret")
         assert secret is not None, "the runtime is not open"
+        workers = self._runtime.workers
+        self._demand = Demand(workers)
+        self._supply = Supply(workers, self.router, lambda: self.links)
+        self.router.internal |= {
+            "Take": self._demand.take,
+            "Complete": self._demand.complete,
+            "Renew": self._demand.renew,
+        }
+        self._supply.open()
+        workers.share(self._supply)
         peers = self._peers = Peers(
             self._store.replica_id,
             secret,
@@ -92,6 +106,7 @@ class Replication:
             return
         self._is_leaving = True
         await self._ownership.close()
+        await self._supply.close()
         await self._peers.close()
 
     @property
@@ -158,9 +173,12 @@ class Replication:
 
     def _greet(self, link: Link) -> None:
         self._say_served(link.frame())
+        self._supply.greet(link)
         self._ownership.look()
 
     def _miss(self, link: Link) -> None:
+        self._demand.forget(link)
+        self._supply.forget(link)
         self.router.changed()
         self._ownership.look()
 
@@ -170,6 +188,8 @@ class Replication:
             link.is_leaving = frame.served.leaving
             self.router.changed()
             self._ownership.look()
+        self._demand.note(link, frame)
+        self._supply.note(link, frame)
 
 
 def _address(host: str, port: int) -> str:

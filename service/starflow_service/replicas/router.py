@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -58,7 +58,7 @@ _DRAWS: Final = 200
 _YIELDED: Final = (wf.WAIT_UNTIL_UNSPECIFIED, wf.WAIT_UNTIL_FINISHED_OR_YIELDED)
 
 # Carries out what only servers ask each other.
-Internal = Callable[[bytes], Any]
+Internal = Callable[[Link, bytes], Awaitable[bytes]]
 
 
 class Router:
@@ -244,6 +244,18 @@ class Router:
         timeout_s = self._runtime.options.max_wait_s + _ANSWER_S
         if remaining_s is not None:
             timeout_s = max(0.001, min(timeout_s, remaining_s))
+        return await self.ask_link(link, method, data, timeout_s)
+
+    async def ask_link(
+        self, link: Link, method: str, data: bytes, timeout_s: float
+    ) -> bytes | None:
+        """
+        Have a server carry out *method*; None if that may have to be asked again.
+
+        Raises:
+            ToldError: It refused.
+            RateLimitedError: Too many calls wait for it.
+        """
         try:
             outcome, answer = await link.call(method, data, timeout_s)
         except (LinkBrokenError, TimeoutError):
@@ -260,12 +272,12 @@ class Router:
     # Calls of others
 
     async def carry_out(
-        self, method: str, data: bytes, remaining_s: float | None
+        self, link: Link, method: str, data: bytes, remaining_s: float | None
     ) -> Outcome:
         """Carry out a call that came in elsewhere; it is never sent on."""
         try:
             if (internal := self.internal.get(method)) is not None:
-                return OK, await internal(data)
+                return OK, await internal(link, data)
             known = self._methods.get(method)
             if known is None:
                 raise FieldInvalidError("method", f"there is no {method[:60]!a}")
@@ -283,7 +295,7 @@ class Router:
                 log.error("replicas.failed", request_id=request_id, exc_info=error)
             return REFUSED, status_of(error, request_id).SerializeToString()
 
-    async def _read_for_another(self, data: bytes) -> bytes:
+    async def _read_for_another(self, link: Link, data: bytes) -> bytes:
         request = pb.ReadEventsRequest.FromString(data)
         if not self.is_here(_run_of(request)):
             raise RunMovingError(_run_of(request))

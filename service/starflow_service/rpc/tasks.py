@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 import structlog
 
 from starflow.v1 import worker_service_pb2 as pb
+from starflow.v1.replica_service_pb2 import TakeResponse
 from starflow_service.engine.events import Failure
 from starflow_service.rpc import fields
 from starflow_service.rpc.codec import fill_failure
@@ -28,6 +29,8 @@ from starflow_service.runtime.types import (
     YieldResult,
 )
 
+_WithTasks = pb.PollResponse | pb.WorkStreamResponse | TakeResponse
+
 # An answer with more than gRPC's 4 MiB would be lost on the way, and the tasks with it.
 _RESPONSE_BYTES_MAX = 4_000_000
 RESULTS_MAX = 1_000
@@ -38,9 +41,7 @@ INPUTS_MAX = 750_000
 log = structlog.get_logger()
 
 
-def fill_tasks(
-    message: pb.PollResponse | pb.WorkStreamResponse, tasks: Sequence[Task]
-) -> None:
+def fill_tasks(message: _WithTasks, tasks: Sequence[Task]) -> None:
     """Add *tasks*; what earlier attempts left behind only as far as there is room."""
     for task in tasks:
         _fill_task(message.tasks.add(), task)
@@ -64,9 +65,7 @@ def _fill_task(message: pb.Task, task: Task) -> None:
         message.headers.update(task.headers)
 
 
-def _fill_past(
-    message: pb.PollResponse | pb.WorkStreamResponse, tasks: Sequence[Task]
-) -> None:
+def _fill_past(message: _WithTasks, tasks: Sequence[Task]) -> None:
     room = _RESPONSE_BYTES_MAX - message.ByteSize()
     for filled, task in zip(message.tasks, tasks, strict=True):
         if task.last_progress is not None:

@@ -263,6 +263,10 @@ class Workers:
         """Return the session of a worker, whether or not it is heard of now."""
         return self._sessions.enter(namespace, worker_id)
 
+    def find(self, namespace: str, worker_id: str) -> Session | None:
+        """Return the session of a worker, if it is known here."""
+        return self._sessions.find(namespace, worker_id)
+
     async def take_here(self, request: PollRequest) -> list[Task]:
         """Lease calls of this server, without waiting."""
         if self._is_draining:
