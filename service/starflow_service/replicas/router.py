@@ -18,6 +18,7 @@ from google.rpc.status_pb2 import Status
 from starflow.v1 import replica_service_pb2 as pb
 from starflow.v1 import run_pb2
 from starflow.v1 import workflow_service_pb2 as wf
+from starflow_service.replicas.gather import gathered
 from starflow_service.replicas.link import (
     NOT_OWNER,
     OK,
@@ -31,6 +32,7 @@ from starflow_service.rpc.fields import DEFAULT_NAMESPACE
 from starflow_service.rpc.routing import LogSource, Membership, Method, Serve
 from starflow_service.rpc.status import ToldError, is_expected, status_of
 from starflow_service.rpc.times import NS, get_ns, set_seconds
+from starflow_service.rpc.workforce import MERGES
 from starflow_service.runtime.errors import (
     FieldInvalidError,
     RateLimitedError,
@@ -108,6 +110,10 @@ class Router:
         """Return what carries out *method*, which *serve* does for runs of ours."""
         if method in _NAMES_RUN:
             return self._routed(method, serve)
+        if method in MERGES:
+            return gathered(
+                method, serve, lambda: self._links().values(), self.ask_link
+            )
         return self._routed_start(serve) if method == "Run" else serve
 
     def _routed(self, method: str, serve: Serve) -> Serve:
