@@ -94,6 +94,20 @@ def test_a_log_is_followed_in_a_loop_and_left_in_its_middle(client):
     assert followed[-1] == "FINISH"
 
 
+def test_the_environment_says_where_the_service_is(server, monkeypatch):
+    monkeypatch.setenv("STARFLOW_ADDRESS", server.address)
+    monkeypatch.setenv("STARFLOW_NAMESPACE", "other")
+    with starflow.SyncClient() as client:
+        assert client.start(RETURNS, run_id="here").info.namespace == "other"
+    with (
+        starflow.SyncClient(namespace="default") as client,
+        pytest.raises(starflow.RunNotFound),
+    ):
+        client.get("here")
+    monkeypatch.delenv("STARFLOW_ADDRESS")
+    assert starflow.Client().connection.address == "127.0.0.1:7233"
+
+
 def test_a_client_that_was_closed_says_so(server):
     client = starflow.SyncClient(server.address)
     client.start(RETURNS)

@@ -18,12 +18,12 @@ import grpc.aio
 from starflow import _convert, _failure, _model, _status, _tracing
 from starflow._bundle import Bundle
 from starflow._connection import (
-    DEFAULT_ADDRESS,
-    DEFAULT_NAMESPACE,
     MESSAGE_BYTES_MAX,
     Backoff,
     Connection,
     ForkGuard,
+    default_address,
+    default_namespace,
 )
 from starflow._failure import Failure
 from starflow._lists import PAGE_SIZE_MAX, run_filter
@@ -64,6 +64,9 @@ class Client(Operations):
     """
     A connection to the service, for one event loop.
 
+    The address is HOST:PORT. What is not given comes from STARFLOW_ADDRESS and
+    STARFLOW_NAMESPACE, or is 127.0.0.1:7233 and "default".
+
     Every request is safe to send again, and is, while the service cannot be reached:
     for *patience* seconds before `Unavailable` is raised. `result` is as patient as
     its own timeout.
@@ -73,13 +76,15 @@ class Client(Operations):
 
     def __init__(
         self,
-        address: str = DEFAULT_ADDRESS,
+        address: str | None = None,
         *,
-        namespace: str = DEFAULT_NAMESPACE,
+        namespace: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         patience: float = 10.0,
     ) -> None:
-        self.connection = Connection(address, namespace, credentials)
+        self.connection = Connection(
+            address or default_address(), namespace or default_namespace(), credentials
+        )
         self.patience = patience
         self._guard = ForkGuard()
         self._channel: grpc.aio.Channel | None = None

@@ -54,6 +54,16 @@ _OPTIONS: list[tuple[str, Any]] = [
 ]
 
 
+def default_address() -> str:
+    """Return where the service is, for those who do not say it."""
+    return os.environ.get("STARFLOW_ADDRESS") or DEFAULT_ADDRESS
+
+
+def default_namespace() -> str:
+    """Return the namespace of those who do not name one."""
+    return os.environ.get("STARFLOW_NAMESPACE") or DEFAULT_NAMESPACE
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Everything needed to open a channel to the service."""

@@ -9,7 +9,7 @@ import grpc
 
 from starflow._bundle import Bundle
 from starflow._client import Client, ConflictPolicy
-from starflow._connection import DEFAULT_ADDRESS, DEFAULT_NAMESPACE, Connection
+from starflow._connection import Connection
 from starflow._failure import Failure
 from starflow._loop_thread import LoopThread
 from starflow._model import Event, RunInfo, ServerInfo, SignalOutcome, Validation
@@ -29,9 +29,9 @@ class SyncClient:
 
     def __init__(
         self,
-        address: str = DEFAULT_ADDRESS,
+        address: str | None = None,
         *,
-        namespace: str = DEFAULT_NAMESPACE,
+        namespace: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         patience: float = 10.0,
     ) -> None:
