@@ -8,8 +8,10 @@ from pathlib import Path
 
 from benchmarks import engine, language, workloads
 from benchmarks.figures import Report
-from benchmarks.workloads import WORKLOADS, Options
+from benchmarks.parked import PARKED
+from benchmarks.workloads import Options
 
+WORKLOADS = (*workloads.WORKLOADS, PARKED)
 PARTS = {**engine.PARTS, **language.PARTS}
 ALL = [*(workload.name for workload in WORKLOADS), *PARTS]
 
@@ -24,11 +26,12 @@ def parser() -> argparse.ArgumentParser:
     add("--seconds", type=float, default=defaults.seconds, help="measured, W1 and W5")
     add("--warm-up", type=float, default=defaults.warm_up_seconds, help="before that")
     add("--in-flight", type=int, default=0, help="runs at a time; 0: the workload's")
-    add("--runs", type=int, default=0, help="runs of W2, W3, W4; 0: the workload's")
+    add("--runs", type=int, default=0, help="where it is runs that are counted")
     add("--concurrency", type=int, default=defaults.concurrency, help="of the worker")
     add("--repeat", type=int, default=defaults.repeat, help="for median and spread")
     add("--dir", type=Path, help="where the stores are made; not on a RAM disk")
     add("--plain", action="store_true", help="W1 calls a plain function, in a thread")
+    add("--worker", default=defaults.worker, choices=workloads.WORKERS)
     add("--json", action="store_true", help="print JSON, and nothing else")
     return made
 
@@ -45,6 +48,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         repeat=arguments.repeat,
         directory=arguments.dir,
         plain=arguments.plain,
+        worker=arguments.worker,
     )
 
 

@@ -19,6 +19,13 @@ from tests.support.redis_server import RedisServer
 
 Values = dict[str, float]
 
+# Workers by name: their module, and what it is told beside the rest.
+WORKERS: dict[str, tuple[str, ...]] = {
+    "python": ("benchmarks.worker",),
+    "go": ("benchmarks.go_worker",),
+    "go-unary": ("benchmarks.go_worker", "unary"),
+}
+
 # How long the killed process of W4 is away.
 _DOWN_S = 0.5
 # The part of W4's steps after which it is killed.
@@ -50,6 +57,8 @@ class Options:
     directory: Path | None = None
     # Whether the function of W1 is a plain one, executed in a thread.
     plain: bool = False
+    # Which of WORKERS executes the functions.
+    worker: str = "python"
 
 
 class Bench:
@@ -92,14 +101,16 @@ class Bench:
 
     def start_worker(self) -> None:
         """Start a worker; the client waits until it is known."""
+        module, *told = WORKERS[self._options.worker]
         self.worker = self._stage.add(
             Process(
                 "worker",
                 self._stage.place,
-                "benchmarks.worker",
+                module,
                 self.server.address,
                 str(self._options.concurrency),
                 str(self._journal),
+                *told,
             )
         )
         self.worker.launch()
@@ -132,6 +143,14 @@ class Bench:
             raise EndedError(f"the client failed:\n{self._stage.last_words()}")
         values: Values = json.loads(client.output.splitlines()[-1])
         return values
+
+    def store_bytes(self) -> int:
+        """Return what the store takes: of the disk, or of Redis' memory."""
+        if self._redis is not None:
+            said = self._redis.command("INFO", "memory")
+            return int(said.partition("used_memory:")[2].split()[0])
+        files = self._stage.place.glob("starflow.db*")
+        return sum(file.stat().st_size for file in files)
 
     def executions(self) -> list[str]:
         """Return the tasks that were executed, once for each time."""
@@ -186,7 +205,8 @@ class Workload:
     async def measure(self, options: Options) -> Report:
         """Play it as often as *options* say."""
         shown = {**self.settings(options), "concurrency": options.concurrency}
-        shown = {"store": options.store, **{k: v for k, v in shown.items() if v}}
+        shown = {k: v for k, v in shown.items() if v}
+        shown = {"store": options.store, "worker": options.worker, **shown}
         figures = (*self.figures, Figure("durable append of 4 KiB", "ms"))
         report = Report(self.name, self.words, shown, figures)
         place = options.directory or Path(tempfile.gettempdir())
