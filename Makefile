@@ -41,6 +41,10 @@ sdk-go: $(STAMP)  ## build, vet and test the SDK for Go
 	@cd sdk/go && go build ./... && go vet ./... && \
 		STARFLOW_PYTHON=$(CURDIR)/$(PY) go test -count=1 ./...
 
+.PHONY: sdk-typescript
+sdk-typescript: $(STAMP)  ## build and test the SDK for TypeScript
+	@cd sdk/typescript && npm ci --no-audit --no-fund && PYTHON=$(CURDIR)/$(PY) npm test
+
 .PHONY: system
 system: $(STAMP)  ## run only the tests that start and kill real processes
 	@scripts/redis.sh
@@ -82,9 +86,10 @@ fmt: $(STAMP)  ## format the code and the protos, and mend what can be mended
 	.venv/bin/buf format --write
 
 .PHONY: proto
-proto: $(STAMP)  ## generate sdk/python/starflow/v1, and what is for Go, from protos/
+proto: $(STAMP)  ## generate the code of the SDKs from protos/
 	$(PY) scripts/gen_protos.py
 	@if command -v go >/dev/null; then PYTHON=$(CURDIR)/$(PY) sdk/go/generate.sh; fi
+	@if [ -d sdk/typescript/node_modules ]; then PYTHON=$(CURDIR)/$(PY) sdk/typescript/generate.sh; fi
 
 .PHONY: bench
 bench: $(STAMP)  ## measure rate, latency and CPU per step; ARGS=w1 measures less

@@ -101,6 +101,8 @@ def left_out() -> list[str]:
     ]
     if not shutil.which("go"):
         lines.append("the SDK for Go: there is no go")
+    if not (shutil.which("node") and shutil.which("npm")):
+        lines.append("the SDK for TypeScript: there is no node with npm")
     if not (shutil.which("grpcurl") or shutil.which("go")):
         lines.append("grpcurl: there is none, and no go to build it; buf curl stood in")
     return lines

@@ -10,7 +10,8 @@ type RequestErrorClass = new (
 ) => errors.RequestError;
 
 const DOMAIN = "starflow.v1";
-const BY_REASON: Record<string, RequestErrorClass> = {
+/** Every reason that the service gives. */
+export const BY_REASON: Readonly<Record<string, RequestErrorClass>> = {
   FIELD_INVALID: errors.InvalidRequest,
   PAYLOAD_INVALID: errors.PayloadInvalid,
   TOO_LARGE: errors.TooLarge,
@@ -30,6 +31,7 @@ const BY_REASON: Record<string, RequestErrorClass> = {
   SIGNALS_FULL: errors.SignalsFull,
   STORE_UNAVAILABLE: errors.Unavailable,
   SERVER_DRAINING: errors.Unavailable,
+  RUN_MOVING: errors.Unavailable,
   INTERNAL: errors.ServiceFault,
 };
 // Reasons come first; a newer server may give one that this release does not know.

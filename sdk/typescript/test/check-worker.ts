@@ -40,5 +40,7 @@ const functions = {
 };
 
 const client = new Client();
-await new Worker(client, { functions, graceMs: 5_000 }).run();
+// Which way it takes is said by the one who checks it.
+const stream = process.argv[2] !== "unary";
+await new Worker(client, { functions, stream, graceMs: 5_000 }).run();
 client.close();

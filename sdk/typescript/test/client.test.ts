@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { Client, type ClientOptions, type Event, readBundle } from "starflow";
 import * as errors from "starflow";
+import { ErrorReason } from "starflow/v1/failure";
+import { BY_REASON } from "../dist/status.js";
 import { Server } from "./support/server.js";
 import { Stage } from "./support/stage.js";
 
@@ -272,6 +274,13 @@ test("a server tells what it is", async (t) => {
 
   assert.deepEqual([info.store, info.durability], ["sqlite", "DISK"]);
   assert.equal(info.limits["max_payload_bytes"], info.maxPayloadBytes);
+});
+
+test("every reason that the service gives has its class", () => {
+  const names = Object.keys(ErrorReason).filter((name) => Number.isNaN(Number(name)));
+
+  assert.deepEqual(names.filter((name) => !(name in BY_REASON)), ["UNSPECIFIED"]);
+  assert.deepEqual(Object.keys(BY_REASON).filter((name) => !names.includes(name)), []);
 });
 
 test("an address is HOST:PORT", () => {

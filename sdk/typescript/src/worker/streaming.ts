@@ -9,6 +9,7 @@
  * next stream begins with all tasks held, for which the service waits two seconds.
  */
 import { create } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
 import { Backoff, pause } from "../backoff.js";
 import { Bell, Gate } from "../bell.js";
 import { InvalidRequest } from "../errors.js";
@@ -257,12 +258,14 @@ class OneStream {
     const sent = this.unacknowledged.get(sequence);
     if (sent === undefined) return;
     this.unacknowledged.delete(sequence);
-    if (error === undefined) {
-      this.crew.reports.answered(sent.batch, exceptions);
-    } else {
+    if (error !== undefined && error.code !== Code.InvalidArgument) {
       this.crew.logger.warn("results are sent again", { reason: error.message });
       this.crew.reports.putBack(sent.batch);
       this.holdUntil = performance.now() + PAUSE_MS_MAX;
+    } else {
+      // Somebody's progress costs nobody's result.
+      if (error) this.crew.logger.error("a progress is lost", { reason: error.message });
+      this.crew.reports.answered(sent.batch, exceptions);
     }
     arrived(sent.news);
     for (const token of sent.news.keys()) this.told.delete(token);

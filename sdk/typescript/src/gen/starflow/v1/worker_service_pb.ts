@@ -881,7 +881,8 @@ export type WorkStreamRequest = Message<"starflow.v1.WorkStreamRequest"> & {
   /**
    * Tasks that the worker holds: their leases are renewed. To be sent once every
    * heartbeat interval with every task held, and as the first thing on a new stream after
-   * one that broke off. What is listed nowhere for one lease is given to somebody else.
+   * one that broke off. What is listed nowhere for one lease is given to somebody else,
+   * and a worker that sends nothing at all for one lease gets no tasks until it does.
    *
    * @generated from field: repeated starflow.v1.TaskHeartbeat tasks = 4;
    */
@@ -933,8 +934,10 @@ export type Acknowledgement = Message<"starflow.v1.Acknowledgement"> & {
   exceptions: Completion[];
 
   /**
-   * If set, nothing is known of the results, by a fault of the service such as a store that
-   * does not answer: send them all again after a while.
+   * Set if the request could not be dealt with as a whole. INVALID_ARGUMENT: the progress
+   * of a task was refused; leases were renewed and results taken all the same. Any other
+   * code: nothing is known of the results, by a fault of the service such as a store that
+   * does not answer; send them all again after a while.
    *
    * @generated from field: starflow.v1.Rejection error = 3;
    */
