@@ -16,7 +16,7 @@ local owned = redis.call('HMGET', partition, 'epoch', 'owner', 'appends')
 if owned[1] ~= epoch then
     return owned[1] and {'owner', owned[2] or ''} or {'gone', ''}
 end
-local before = redis.call('HMGET', head, 'append', 'version', 'phase', 'entry', 'lost')
+local before = redis.call('HMGET', head, 'append', 'version', 'phase', 'lost')
 if before[1] == append_id then
     return tonumber(owned[3])
 end
@@ -32,8 +32,8 @@ local first_timer, last_timer = list()
 local first_attempt, last_attempt = list()
 local first_script, last_script = list()
 
-if before[5] and (first_event <= last_event or phase ~= '3' or not before[2]) then
-    return {'lost', before[5], before[2] or '0'}
+if before[4] and (first_event <= last_event or phase ~= '3' or not before[2]) then
+    return {'lost', before[4], before[2] or '0'}
 end
 if (before[2] or '0') ~= expected then
     return {'conflict', before[2] or '0'}
@@ -55,7 +55,9 @@ end
 -- They fail if the key is of another type.
 redis.call('ZCARD', runs)
 redis.call('ZCARD', timers)
-redis.call('ZCARD', found)
+if entry ~= '' then
+    redis.call('ZCARD', found)
+end
 if first_script <= last_script then
     redis.call('HLEN', scripts)
 end
@@ -69,7 +71,7 @@ for n = first_event, last_event, 2 do
 end
 redis.call('HSET', head, 'version', version, 'phase', phase, 'append', append_id,
     'note', note, 'crc', crc)
-if before[5] then
+if before[4] then
     -- From here on its note tells.
     redis.call('HDEL', head, 'lost')
 end
@@ -89,16 +91,16 @@ if entry ~= '' then
         end
         return set
     end
-    local new = places(entry)
-    if before[4] then
-        for member in pairs(places(before[4])) do
-            if not new[member] then
-                redis.call('ZREM', found, member)
-            end
+    local new, old = places(entry), places(redis.call('HGET', head, 'entry') or '')
+    for member in pairs(old) do
+        if not new[member] then
+            redis.call('ZREM', found, member)
         end
     end
     for member in pairs(new) do
-        redis.call('ZADD', found, 0, member)
+        if not old[member] then
+            redis.call('ZADD', found, 0, member)
+        end
     end
     redis.call('HSET', head, 'entry', entry)
 end
