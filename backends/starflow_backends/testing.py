@@ -220,7 +220,8 @@ class StoreContract(PermitContract, FindingContract, RecordContract):
 
         await assert_run(store, "ns/r", [b"one"], **_INDEX)
         assert await store.runs_in([Phase.FINISHED]) == []
-        assert await store.get_record("script", "hash") is None
+        # A script that nothing names may be kept, but no other.
+        assert await store.get_record("script", "hash") in (None, b"new")
 
     async def test_one_of_many_writers_wins(self, store: Store) -> None:
         for version in range(5):
@@ -270,7 +271,7 @@ class StoreContract(PermitContract, FindingContract, RecordContract):
         )
 
         await assert_run(store, "ns/r", [b"one"])
-        assert await store.get_record("script", "hash") is None
+        assert await store.get_record("script", "hash") in (None, b"text")
 
     async def test_repetitions_that_come_together_are_one(self, store: Store) -> None:
         append = appended("ns/r", 0, b"one")

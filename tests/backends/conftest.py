@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from starflow_backends import SqliteStore
+from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 
 # `pytest --hypothesis-profile=long` is for the night before a release.
@@ -47,3 +48,22 @@ def redis():
         server.start()
         yield server
         server.end()
+
+
+@pytest.fixture(scope="session")
+def shared_redis_on_tcp():
+    """The same as `shared_redis`, on a port."""
+    with tempfile.TemporaryDirectory(prefix="sf-redis-") as place:
+        server = RedisServer(Path(place), on_tcp=True)
+        server.start()
+        yield server
+        server.end()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster():
+    """A cluster of three primaries for tests that do it no harm."""
+    cluster = RedisCluster()
+    cluster.start()
+    yield cluster
+    cluster.end()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from starflow_backends import MemoryStore, SqliteStore, Store
+from starflow_backends.redis import RedisStore
 from starflow_backends.testing import DurableStoreContract, StoreContract
-from tests.support.redis_stores import LoneRedisStore
 
 
 class TestMemoryStore(StoreContract):
@@ -34,7 +34,7 @@ class TestRedisStore(DurableStoreContract):
 
     def new_store(self, place: Path) -> Store:
         prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
-        return LoneRedisStore(f"{self.url}?prefix={prefix}")
+        return RedisStore(f"{self.url}?prefix={prefix}")
 
 
 class TestRedisStoreOfOnePartition(TestRedisStore):
@@ -42,4 +42,16 @@ class TestRedisStoreOfOnePartition(TestRedisStore):
 
     def new_store(self, place: Path) -> Store:
         prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
-        return LoneRedisStore(f"{self.url}?prefix={prefix}&partitions=1")
+        return RedisStore(f"{self.url}?prefix={prefix}&partitions=1")
+
+
+class TestRedisClusterStore(DurableStoreContract):
+    """The same in a cluster, where every partition is on one of three servers."""
+
+    @pytest.fixture(autouse=True)
+    def _on(self, redis_cluster):
+        self.url = redis_cluster.url
+
+    def new_store(self, place: Path) -> Store:
+        prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
+        return RedisStore(f"{self.url}?prefix={prefix}&partitions=6")

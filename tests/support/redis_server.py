@@ -6,6 +6,9 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from tests.support.processes import PATIENCE_S, prelude
@@ -117,6 +120,26 @@ class RedisServer:
 
     def command(self, *words: str | bytes | int) -> str:
         """Carry out a command as redis-cli would; return its first line."""
+        with self._asked(words) as answer:
+            line = answer.readline().decode().strip()
+            if line.startswith("$") and line != "$-1":
+                return answer.read(int(line[1:])).decode(errors="replace")
+        assert not line.startswith("-"), line
+        return line
+
+    def array(self, *words: str | bytes | int) -> list[str]:
+        """Carry out a command whose answer is a list of words."""
+        with self._asked(words) as answer:
+            line = answer.readline().decode().strip()
+            assert line.startswith("*"), line
+            found = []
+            for _ in range(int(line[1:])):
+                length = int(answer.readline()[1:])
+                found.append(answer.read(length + 2)[:length].decode())
+        return found
+
+    @contextmanager
+    def _asked(self, words: Sequence[str | bytes | int]) -> Iterator[BufferedReader]:
         packed = [str(w).encode() if not isinstance(w, bytes) else w for w in words]
         parts = [b"*%d\r\n" % len(packed)]
         parts += [b"$%d\r\n%b\r\n" % (len(part), part) for part in packed]
@@ -125,11 +148,12 @@ class RedisServer:
             connection.connect(str(self.socket))
             connection.sendall(b"".join(parts))
             with connection.makefile("rb") as answer:
-                line = answer.readline().decode().strip()
-                if line.startswith("$") and line != "$-1":
-                    return answer.read(int(line[1:])).decode(errors="replace")
-        assert not line.startswith("-"), line
-        return line
+                yield answer
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
 
     def answers(self, words: str = "+PONG") -> bool:
         """Whether it answers a PING with *words*, or with an error that has them."""
