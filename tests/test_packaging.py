@@ -9,7 +9,37 @@ from pathlib import Path
 
 import pytest
 
+from starflow.testing import SyncTestServer
+
 ROOT = Path(__file__).parents[1]
+# Functions of all kinds, and a client: it prints what their run came to.
+SHOP = """
+import asyncio, sys, starflow
+
+shop = starflow.Module("shop")
+
+@shop.function
+async def sell(number: int) -> str:
+    return f"sold {number}"
+
+@shop.function(runs_in="process")
+def pack(number: int) -> str:
+    return f"sold {number}"
+
+SCRIPT = '''
+def main(ctx, input):
+    return [shop.sell(ctx, 1), shop.pack(ctx, 2)]
+'''
+
+async def main():
+    async with starflow.Client(sys.argv[1]) as client:
+        async with starflow.Worker(client, modules=[shop], processes=1):
+            run = await client.start(SCRIPT)
+            print(await run.result(timeout=60))
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
 
 pytestmark = pytest.mark.system
 
@@ -71,6 +101,43 @@ def test_the_sdk_works_without_the_service(python, tmp_path):
     said = run(python, "-W", "error", "-c", script, cwd=tmp_path)
 
     assert said == "Client WorkflowServiceStub\n"
+
+
+def test_nothing_of_the_server_comes_along(python, tmp_path):
+    listed = run(python, "-m", "pip", "list", "--format=freeze", cwd=tmp_path)
+
+    installed = {line.partition("==")[0].partition(" ")[0] for line in listed.split()}
+    assert installed - {"pip", "setuptools", "@"} == {
+        "googleapis-common-protos",
+        "grpcio",
+        "grpcio-status",
+        "protobuf",
+        "starflow-grpc",
+        "typing_extensions",
+    }
+
+
+def test_the_sdk_alone_plays_a_workflow(python, tmp_path):
+    """A worker and a client of the bare wheel, with a server of this environment."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    with SyncTestServer() as server:
+        said = run(python, "-W", "error", "-I", "shop.py", server.address, cwd=tmp_path)
+
+    assert said == "['sold 1', 'sold 2']\n"
+
+
+def test_the_test_server_says_how_to_install_it(python, tmp_path):
+    script = (
+        "from starflow.testing import SyncTestServer\n"
+        "try:\n"
+        "    SyncTestServer().__enter__()\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+
+    said = run(python, "-W", "error", "-c", script, cwd=tmp_path)
+
+    assert "pip install 'starflow-grpc[service]'" in said
 
 
 def test_importing_the_sdk_is_light(python, tmp_path):

@@ -61,6 +61,17 @@ def test_there_is_a_version():
         ("from starflow.v1 import event_pb2", ["grpc", "starflow._client"]),
         ("from starflow import Module", ["grpc", "asyncio"]),
         ("import starflow.cli", ["grpc", "argparse"]),
+        (
+            "from starflow import Client, SyncClient, Worker",
+            # What the server needs, and what few workers do.
+            ["greenlet", "jsonschema", "redis", "structlog", "multiprocessing"],
+        ),
+        (
+            "from starflow import Client, SyncClient, Worker",
+            ["importlib.metadata", "pydantic", "opentelemetry", "starflow_service"],
+        ),
+        ("import starflow._pytest_plugin", ["grpc", "google.protobuf"]),
+        ("import starflow.testing", ["grpc", "starflow_service"]),
     ],
 )
 def test_an_import_loads_only_what_it_needs(statement, unloaded):
@@ -77,3 +88,23 @@ def test_an_import_loads_only_what_it_needs(statement, unloaded):
     )
 
     assert said.stdout == "[]\n"
+
+
+def test_a_client_and_a_worker_load_protobuf_beside_grpc_and_nothing_else():
+    code = (
+        # What it loads by itself, if it is there, is its own business.
+        "import sys, grpc.aio; before = set(sys.modules)\n"
+        "from starflow import Client, SyncClient, Worker\n"
+        "tops = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(sorted(tops - set(sys.stdlib_module_names)))"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=subprocess_environment(),
+    )
+
+    assert said.stdout == "['google', 'grpc', 'starflow']\n"

@@ -1,10 +1,11 @@
 """The version of the installed distribution."""
 
-from importlib import metadata
-
 
 def version() -> str:
     """Return the version, or "0" when run from a tree that was never installed."""
+    # Not at the top: it takes a third as long to load as all of gRPC.
+    from importlib import metadata
+
     try:
         return metadata.version("starflow-grpc")
     except metadata.PackageNotFoundError:

@@ -3,18 +3,20 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from starflow import _convert, _model, _tracing
 from starflow._function import Function
 from starflow._worker import outcome
 from starflow._worker.ledger import HeldTask, Ledger
 from starflow._worker.pool import Pool
-from starflow._worker.processes import Processes
 from starflow._worker.turnstile import Turnstile
 from starflow.errors import ConversionError
 from starflow.v1 import worker_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from starflow._worker.processes import Processes
 
 _logger = logging.getLogger("starflow.worker")
 Report = Callable[[HeldTask, pb.TaskResult], None]
@@ -41,7 +43,7 @@ class Executor:
         self._loop = loop
         self._ledger = ledger
         self._pool: Pool[HeldTask] = Pool(self._execute, slots)
-        self._processes = Processes(processes)
+        self._processes = _processes(functions.values(), processes)
         self._turnstile = Turnstile()
 
     def start(self, tasks: Sequence[pb.Task]) -> None:
@@ -82,13 +84,14 @@ class Executor:
         held.context.cancel(reason)
         if held.function.is_async:
             self._on_loop(_cancel, held)
-        elif held.function.in_process:
+        elif held.function.in_process and self._processes is not None:
             self._processes.interrupt(held.token, reason)
 
     def close(self) -> None:
         """Let the threads and processes of plain functions end."""
         self._pool.close()
-        self._processes.close()
+        if self._processes is not None:
+            self._processes.close()
 
     def _hold(self, task: pb.Task) -> HeldTask:
         function = self._functions.get(task.function) or _unknown(task.function)
@@ -144,8 +147,10 @@ class Executor:
     def _result(self, held: HeldTask) -> pb.TaskResult:
         token = held.token
         try:
-            if held.function.in_process:
-                return self._result_of_process(held)
+            if self._processes is not None and held.function.in_process:
+                return self._processes.execute(
+                    held.function, held.context, held.task, self.output_bytes_max
+                )
             request = self._request(held)
             with _tracing.attempt(held.task):
                 value = held.function.call(held.context, request)
@@ -154,11 +159,6 @@ class Executor:
             return outcome.permanent(token, "BAD_INPUT", str(error))
         except BaseException as error:
             return outcome.failed(token, error)
-
-    def _result_of_process(self, held: HeldTask) -> pb.TaskResult:
-        return self._processes.execute(
-            held.function, held.context, held.task, self.output_bytes_max
-        )
 
     def _request(self, held: HeldTask) -> Any:
         try:
@@ -185,6 +185,15 @@ else:
         coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
     ) -> asyncio.Task[None]:
         return loop.create_task(coroutine)
+
+
+def _processes(functions: Iterable[Function], processes_max: int) -> "Processes | None":
+    if not any(function.in_process for function in functions):
+        return None
+    # Not at the top: most workers have no use for it, and it takes its time to load.
+    from starflow._worker.processes import Processes
+
+    return Processes(processes_max)
 
 
 class _BadInput(Exception):
