@@ -9,7 +9,7 @@ key                        type   what it holds
 ``{sf:P}:store``           hash   layout, number of partitions, id, made: written once
 ``{sf:P}:members``         hash   the servers, each with its lease, start, address
 ``{sf:P}:record:SPACE``    hash   the records of a space; scripts are in ``script``
-``{sf:P}:queues``          set    the names of the queues: NAMESPACE/QUEUE
+``{sf:P}:queues``          zset   NAMESPACE/QUEUE of every queue, all with score 0
 ``{sf:P:q:NAME}:queue``    hash   max, tokens_per, period_us, burst, crc; tokens, at_us
 ``{sf:P:q:NAME}:permits``  zset   holders of permits, by when they end, in microseconds
 ``{sf:P:N}:partition``     hash   epoch, owner, lease_ms, until_ms; appends, claimed;

@@ -32,10 +32,10 @@ class RedisPermits:
         keys = self._link.keys.of_queue(name)
         if limits is None:
             was_there = await self._link.run(script.QUEUE, keys, [])
-            await self._link.ask([b"SREM", self._link.keys.queues, name.encode()])
+            await self._link.ask([b"ZREM", self._link.keys.queues, name.encode()])
             return bool(was_there)
         # The name first: without limits it means nothing.
-        await self._link.ask([b"SADD", self._link.keys.queues, name.encode()])
+        await self._link.ask([b"ZADD", self._link.keys.queues, b"0", name.encode()])
         values = _values(limits)
         arguments = [*values, _crc(name, values)]
         return bool(await self._link.run(script.QUEUE, keys, arguments))
@@ -49,13 +49,23 @@ class RedisPermits:
 
     async def queues(self) -> dict[str, QueueState]:
         """See `Store.queues`."""
-        found = await self._link.ask([b"SMEMBERS", self._link.keys.queues])
+        found = await self._link.ask([b"ZRANGE", self._link.keys.queues, b"0", b"-1"])
         names = sorted(name.decode(errors="replace") for name in found)
         # Nobody wants anything: only what has ended goes.
         looks = [self.permits(PermitRequest(name, 1)) for name in names]
         answers = await asyncio.gather(*looks)
-        states = zip(names, answers, strict=True)
-        return {name: each.state for name, each in states if each.state is not None}
+        states = {}
+        for name, each in zip(names, answers, strict=True):
+            if each.state is None and await self._is_named(name):
+                raise CorruptError("", 0, f"queue {name} is gone: set it again")
+            if each.state is not None:
+                states[name] = each.state
+        return states
+
+    async def _is_named(self, name: str) -> bool:
+        """Whether the queue is still there by name, and not deleted meanwhile."""
+        place = self._link.keys.queues
+        return await self._link.ask([b"ZSCORE", place, name.encode()]) is not None
 
     async def _run(self, request: PermitRequest) -> list[bytes]:
         arguments = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from starflow_backends import Durability, Phase
+from starflow_backends import Durability, PermitRequest, Phase, QueueLimits
 from starflow_backends.redis_layout import PARTITIONS
 from starflow_backends.redis_url import LEASE_MS
 from starflow_backends.testing import appended, outcomes_of
@@ -106,6 +106,11 @@ async def test_the_rights_that_it_names_are_enough(redis):
     assert len((await store.timers_due()).due) == 20
     assert await store.put_record("space", "key", b"v", replace=False) == b"v"
     assert await store.scan_records("script") == {"h": b"text"}
+    await store.set_queue("ns/q", QueueLimits(max_in_flight=1))
+    asked = PermitRequest("ns/q", 1_000, ended=["c"], unused=["b"], wanted=["a"])
+    assert (await store.permits(asked)).granted == 1
+    assert (await store.queues())["ns/q"].in_flight == 1
+    assert await store.set_queue("ns/q", None)
     await store.clear_index()
     assert await store.read("ns/1") == [b"one"]
     await store.close()
