@@ -128,12 +128,19 @@ def is_synced(replica: RedisServer) -> bool:
 class Sentinels:
     """Sentinels that watch a primary of the name ``mymaster``."""
 
-    def __init__(self, primary: RedisServer, count: int = 3, **settings: str) -> None:
+    def __init__(
+        self,
+        primary: RedisServer,
+        count: int = 3,
+        *,
+        password: str = "",
+        sentinel_password: str = "",
+    ) -> None:
         self._place = tempfile.TemporaryDirectory(prefix="sf-sentinel-")
         self.ports = [free_port() for _ in range(count)]
         self._processes: list[subprocess.Popen[bytes]] = []
         self._primary = primary
-        self._settings = settings
+        self._password, self._own_password = password, sentinel_password
 
     @property
     def hosts(self) -> str:
@@ -170,8 +177,14 @@ class Sentinels:
             f"sentinel monitor mymaster 127.0.0.1 {self._primary.port} 2",
             "sentinel down-after-milliseconds mymaster 500",
             "sentinel failover-timeout mymaster 3000",
-            *(f"{name} {value}" for name, value in self._settings.items()),
         ]
+        if self._password:
+            lines.append(f"sentinel auth-pass mymaster {self._password}")
+        if self._own_password:
+            lines += [
+                f"requirepass {self._own_password}",
+                f"sentinel sentinel-pass {self._own_password}",
+            ]
         (place / "sentinel.conf").write_text("\n".join(lines))
         with (place / "out").open("wb") as output:
             return subprocess.Popen(
@@ -182,14 +195,22 @@ class Sentinels:
                 stderr=output,
             )
 
-    def command(self, port: int, *words: str | int) -> list[str]:
+    def ask(self, port: int, *words: str | int) -> list[str]:
+        """Carry out a command on one of them, whose answer is a list."""
+        return self._server(port).array(*words)
+
+    def command(self, port: int, *words: str | int) -> str:
         """Carry out a command on one of them."""
-        place = Path(self._place.name) / str(port)
-        return RedisServer(place).array(*words)
+        return self._server(port).command(*words)
+
+    def _server(self, port: int) -> RedisServer:
+        server = RedisServer(Path(self._place.name) / str(port))
+        server.password = self._own_password
+        return server
 
     def _knows_all(self, port: int) -> bool:
         try:
-            words = self.command(port, "SENTINEL", "MASTER", "mymaster")
+            words = self.ask(port, "SENTINEL", "MASTER", "mymaster")
         except OSError:
             return False
         facts = dict(zip(words[::2], words[1::2], strict=False))

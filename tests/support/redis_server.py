@@ -45,6 +45,8 @@ class RedisServer:
         self.port = free_port() if on_tcp else 0
         named = {name.replace("_", "-"): value for name, value in settings.items()}
         self._settings = {**SAFE, **named}
+        # What commands authenticate with.
+        self.password = named.get("requirepass", "")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -146,8 +148,11 @@ class RedisServer:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE_S)
             connection.connect(str(self.socket))
-            connection.sendall(b"".join(parts))
             with connection.makefile("rb") as answer:
+                if self.password:
+                    connection.sendall(f"AUTH {self.password}\r\n".encode())
+                    assert answer.readline() == b"+OK\r\n"
+                connection.sendall(b"".join(parts))
                 yield answer
 
     @property
