@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, type Client as Stub, createClient } from "@connectrpc/connect";
-import { Connection, type ConnectionOptions, type Opened } from "./connection.js";
+import type { ClientOptions } from "./caller.js";
 import { Unavailable } from "./errors.js";
 import { type Event, toEvent } from "./events.js";
 import type { FailureInit } from "./failure.js";
@@ -20,7 +20,7 @@ import {
   WaitUntil,
   WorkflowService,
 } from "./gen/starflow/v1/workflow_service_pb.js";
-import { encode, type Numbers } from "./json.js";
+import { encode } from "./json.js";
 import {
   type RunInfo,
   runInfo,
@@ -33,6 +33,7 @@ import {
   type Validation,
   validation,
 } from "./model.js";
+import { Operations } from "./operations.js";
 import { outcome, Run } from "./run.js";
 import { type Bundle, type Script, scriptSource } from "./script.js";
 import { requestError } from "./status.js";
@@ -41,25 +42,17 @@ import { payload, toDuration } from "./wire.js";
 
 // How long one request may wait at the server; long waits are repeated.
 const WAIT_MS_MAX = 20_000;
-// What a call gets on top of its wait before it counts as unanswered.
-const MARGIN_MS_MIN = 5_000;
-const MARGIN_MS_MAX = 10_000;
 // The service speaks every 15 s while it follows a log; two missed words mean that nobody
 // is there any more.
 const SILENCE_MS_MAX = 40_000;
+
+const PAGE_SIZE = 500;
 
 const CONFLICT_POLICIES = {
   attachSame: RunIdConflictPolicy.ATTACH_SAME,
   attachAny: RunIdConflictPolicy.ATTACH_ANY,
   fail: RunIdConflictPolicy.FAIL,
 } as const;
-
-export interface ClientOptions extends ConnectionOptions {
-  /** How long an outage may last before `Unavailable` is thrown; 10 s. */
-  patienceMs?: number;
-  /** How numbers are read and written; `plain` unless given. */
-  numbers?: Numbers;
-}
 
 export interface StartOptions {
   /** The value of main's `input`; null unless given. */
@@ -113,21 +106,18 @@ export interface EventsOptions {
 
 /** Which runs to list; all that is given must hold. */
 export interface ListOptions {
+  /** In one of these. */
   states?: readonly State[];
   labels?: Readonly<Record<string, string>>;
-  createdFrom?: Date;
-  createdBefore?: Date;
+  /** Begun then or later, and begun before. */
+  since?: Date;
+  before?: Date;
+  /** Only those that are paused, or that are not. */
   paused?: boolean;
   scriptHash?: string;
-  runIdPrefix?: string;
+  /** With an id that begins so. */
+  prefix?: string;
   abortSignal?: AbortSignal;
-}
-
-/** How one call is sent. */
-interface Call {
-  waitMs?: number;
-  patienceMs?: number;
-  abortSignal?: AbortSignal | undefined;
 }
 
 /**
@@ -138,18 +128,11 @@ interface Call {
  *
  * An open client does not keep the process alive; `close` ends it at once.
  */
-export class Client {
-  readonly connection: Connection;
-  readonly numbers: Numbers;
-  private readonly patienceMs: number;
-  private readonly opened: Opened;
+export class Client extends Operations {
   private readonly stub: Stub<typeof WorkflowService>;
 
   constructor(options: ClientOptions = {}) {
-    this.connection = new Connection(options);
-    this.patienceMs = options.patienceMs ?? 10_000;
-    this.numbers = options.numbers ?? "plain";
-    this.opened = this.connection.open();
+    super(options);
     this.stub = createClient(WorkflowService, this.opened.transport);
   }
 
@@ -236,7 +219,11 @@ export class Client {
    * @throws {Unavailable} The service is away when the time is up.
    */
   async wait(runId: string, options: WaitOptions = {}): Promise<RunInfo> {
-    const { timeoutMs = Number.POSITIVE_INFINITY, throughYields = false, abortSignal } = options;
+    const {
+      timeoutMs = Number.POSITIVE_INFINITY,
+      throughYields = false,
+      abortSignal,
+    } = options;
     const deadline = performance.now() + timeoutMs;
     const waitUntil = throughYields ? WaitUntil.FINISHED : WaitUntil.FINISHED_OR_YIELDED;
     for (;;) {
@@ -324,27 +311,34 @@ export class Client {
   }
 
   /**
-   * Removes a finished run for good; returns whether there was one.
+   * Deletes a run that has finished, for good; returns whether there was one.
    *
-   * @throws {RunNotFinished} Cancel or terminate it first.
+   * Its id stays refused for a day, unless the server is set otherwise, so that a late
+   * repetition of `start` does not start it anew.
+   *
+   * @throws {RunNotFinished} The run goes on; cancel or terminate it first.
+   * @throws {RunNotFound} There is no such run, and that is not `missingOk`.
    */
-  async delete(runId: string): Promise<boolean> {
-    const request = { namespace: this.namespace, runId, allowMissing: true };
+  async delete(runId: string, { missingOk = false } = {}): Promise<boolean> {
+    const request = { namespace: this.namespace, runId, allowMissing: missingOk };
     return (await this.call((options) => this.stub.deleteRun(request, options))).deleted;
   }
 
-  /** Yields the runs that are selected, the newest first, without their payloads. */
-  async *list(options: ListOptions = {}): AsyncGenerator<RunInfo, void, undefined> {
-    const { abortSignal } = options;
-    const filter = runFilter(options);
-    let pageToken = "";
-    do {
-      const request = { namespace: this.namespace, filter, pageToken };
-      const send = (options: CallOptions) => this.stub.listRuns(request, options);
-      const page = await this.call(send, { abortSignal });
-      for (const run of page.runs) yield this.told(run);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
+  /**
+   * Yields the runs that are what is given, the newest first; all without any of it. They
+   * come without inputs, outputs and waits, which `get` returns.
+   */
+  list(options: ListOptions = {}): AsyncGenerator<RunInfo, void, undefined> {
+    const request = {
+      namespace: this.namespace,
+      filter: runFilter(options),
+      pageSize: PAGE_SIZE,
+    };
+    return this.pages(
+      (pageToken, options) => this.stub.listRuns({ ...request, pageToken }, options),
+      (page) => page.runs.map((run) => this.told(run)),
+      options.abortSignal,
+    );
   }
 
   /**
@@ -388,38 +382,19 @@ export class Client {
     return serverInfo(await this.call((options) => this.stub.getServerInfo({}, options)));
   }
 
-  private get namespace(): string {
-    return this.connection.namespace;
-  }
-
   private told(run: Parameters<typeof runInfo>[0] | undefined): RunInfo {
     if (run === undefined) throw new Unavailable("the answer holds no run");
     return runInfo(run, this.numbers);
   }
 
-  private signalResult(output: unknown, failed: FailureInit | undefined): SignalRequest["result"] {
+  private signalResult(
+    output: unknown,
+    failed: FailureInit | undefined,
+  ): SignalRequest["result"] {
     if (failed !== undefined) {
       return { case: "failure", value: failure.toMessage(failed, this.numbers) };
     }
     return { case: "output", value: payload(encode(output, this.numbers)) };
-  }
-
-  /** Sends a request until it is answered or patience ends. */
-  private async call<Answer>(
-    send: (options: CallOptions) => Promise<Answer>,
-    { waitMs = 0, patienceMs = this.patienceMs, abortSignal }: Call = {},
-  ): Promise<Answer> {
-    const marginMs = Math.min(Math.max(patienceMs, MARGIN_MS_MIN), MARGIN_MS_MAX);
-    const trial = new Trial(patienceMs, abortSignal);
-    const timeoutMs = Math.ceil(waitMs + marginMs);
-    const options = { timeoutMs, ...(abortSignal && { signal: abortSignal }) };
-    for (;;) {
-      try {
-        return await send(options);
-      } catch (error) {
-        await trial.pause(requestError(error, this.connection.address));
-      }
-    }
   }
 
   private async *batches(
@@ -494,15 +469,21 @@ function eventType(name: Event["type"]): EventType {
   return type;
 }
 
+function runState(name: State): RunState {
+  const state = RunState[name as keyof typeof RunState];
+  if (state === undefined) throw new TypeError(`there is no state ${name}`);
+  return state;
+}
+
 function runFilter(options: ListOptions): MessageInitShape<typeof RunFilterSchema> {
-  const { createdFrom, createdBefore, paused } = options;
+  const { since, before, paused } = options;
   return {
-    states: (options.states ?? []).map((state) => RunState[state as keyof typeof RunState]),
+    states: (options.states ?? []).map(runState),
     labels: { ...options.labels },
     scriptHash: options.scriptHash ?? "",
-    runIdPrefix: options.runIdPrefix ?? "",
-    ...(createdFrom && { earliestCreateTime: timestampFromDate(createdFrom) }),
-    ...(createdBefore && { latestCreateTime: timestampFromDate(createdBefore) }),
+    runIdPrefix: options.prefix ?? "",
+    ...(since && { earliestCreateTime: timestampFromDate(since) }),
+    ...(before && { latestCreateTime: timestampFromDate(before) }),
     ...(paused !== undefined && { paused }),
   };
 }

@@ -1,7 +1,11 @@
 /** The entries of a run's log, as plain objects told apart by `type`. */
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { Failure } from "./failure.js";
-import { EventSchema, EventType, type Event as EventMessage } from "./gen/starflow/v1/event_pb.js";
+import {
+  EventSchema,
+  EventType,
+  type Event as EventMessage,
+} from "./gen/starflow/v1/event_pb.js";
 import type { Numbers } from "./json.js";
 import { plain } from "./plain.js";
 import { date, enumName } from "./wire.js";

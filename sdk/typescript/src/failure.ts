@@ -95,7 +95,8 @@ export function permanent(code: string, message: string): Message {
 
 function described(error: unknown): { code: string; text: string; stackTrace: string } {
   try {
-    if (!(error instanceof Error)) return { code: "ERROR", text: String(error), stackTrace: "" };
+    if (!(error instanceof Error))
+      return { code: "ERROR", text: String(error), stackTrace: "" };
     const code = nameOf(error).replace(/(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/g, "_");
     return { code, text: error.message, stackTrace: error.stack ?? "" };
   } catch {

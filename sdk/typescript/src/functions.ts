@@ -69,8 +69,7 @@ export interface FunctionDefinition<Input = any, Output = unknown> {
 
 /** A function by itself, or with options. */
 export type AnyFunction =
-  | ((req: any, ctx: TaskContext) => unknown)
-  | FunctionDefinition<any, any>;
+  ((req: any, ctx: TaskContext) => unknown) | FunctionDefinition<any, any>;
 
 /** Functions by the dotted names that scripts call them by. */
 export type Functions = Readonly<Record<string, AnyFunction>>;
@@ -125,7 +124,10 @@ export async function validated<Value>(schema: Schema<Value>, value: unknown): P
   const path = (issue?.path ?? []).map((step) => {
     return `.${String(typeof step === "object" ? step.key : step)}`;
   });
-  throw new ConversionError(issue?.message ?? "is refused by its schema", `req${path.join("")}`);
+  throw new ConversionError(
+    issue?.message ?? "is refused by its schema",
+    `req${path.join("")}`,
+  );
 }
 
 function toPolicy(retry: Retry): RetryPolicy {

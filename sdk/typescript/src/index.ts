@@ -4,9 +4,9 @@
  * `Client` starts runs, waits for them, signals them and reads their logs. `Worker`
  * executes functions for runs. The errors are what a caller can catch.
  */
+export type { ClientOptions } from "./caller.js";
 export {
   Client,
-  type ClientOptions,
   type EventsOptions,
   type ListOptions,
   type SignalOptions,
@@ -43,6 +43,7 @@ export type {
   Validation,
   Wait,
 } from "./model.js";
+export type { FunctionInfo, QueueInfo, QueueLimits, Rate, WorkerInfo } from "./operations.js";
 export { Run } from "./run.js";
 export { type Bundle, readBundle, type Script, type StoredScript } from "./script.js";
 export { VERSION } from "./version.js";

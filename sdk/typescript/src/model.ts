@@ -3,7 +3,12 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Failure } from "./failure.js";
 import * as failure from "./failure.js";
-import { PauseReason, type Run as RunMessage, RunState, WaitSchema } from "./gen/starflow/v1/run_pb.js";
+import {
+  PauseReason,
+  type Run as RunMessage,
+  RunState,
+  WaitSchema,
+} from "./gen/starflow/v1/run_pb.js";
 import {
   Durability,
   type GetServerInfoResponse,
@@ -215,7 +220,8 @@ export function validation(response: ValidateScriptResponse): Validation {
     valid,
     diagnostics: diagnostics.map((each) => {
       const { code, message, line, column, hint, file } = each;
-      return { severity: enumName(Severity, each.severity), code, message, line, column, hint, file };
+      const severity = enumName(Severity, each.severity);
+      return { severity, code, message, line, column, hint, file };
     }),
     scriptHash,
     functions,

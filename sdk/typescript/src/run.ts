@@ -1,5 +1,11 @@
 /** A handle to one run, and what waiting for it comes to. */
-import type { Client, EventsOptions, SignalOptions, SignalTarget, WaitOptions } from "./client.js";
+import type {
+  Client,
+  EventsOptions,
+  SignalOptions,
+  SignalTarget,
+  WaitOptions,
+} from "./client.js";
 import { ResultTimeout, RunCancelled, RunFailed, RunPaused, RunYielded } from "./errors.js";
 import type { Event } from "./events.js";
 import type { RunInfo, SignalOutcome } from "./model.js";
@@ -56,6 +62,11 @@ export class Run<Output = unknown> {
   /** Lets the paused run try again; see `Client.unpause`. */
   async unpause(): Promise<RunInfo> {
     return this.told(await this.client.unpause(this.id));
+  }
+
+  /** Deletes the run, which has finished; see `Client.delete`. */
+  delete(): Promise<boolean> {
+    return this.client.delete(this.id, { missingOk: true });
   }
 
   /** Yields the events of the run's log; see `Client.events`. */

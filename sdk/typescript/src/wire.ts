@@ -1,6 +1,11 @@
 /** Between what travels and plain values: payloads, durations, times, names of enums. */
 import { create } from "@bufbuild/protobuf";
-import { type Duration, DurationSchema, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  type Duration,
+  DurationSchema,
+  type Timestamp,
+  timestampDate,
+} from "@bufbuild/protobuf/wkt";
 import { type Payload, PayloadSchema } from "./gen/starflow/v1/payload_pb.js";
 
 /** Returns JSON text for the wire. */

@@ -1,6 +1,12 @@
 /** The functions of `starflow worker-check`; docs/worker-check.md says what they do. */
 import { setTimeout as pause } from "node:timers/promises";
-import { Client, defineFunction, FunctionError, PermanentError, RetryableError } from "starflow";
+import {
+  Client,
+  defineFunction,
+  FunctionError,
+  PermanentError,
+  RetryableError,
+} from "starflow";
 import { type TaskContext, waitForSignal, Worker } from "starflow";
 
 interface Failing {

@@ -63,7 +63,7 @@ test("a run returns what main returns", async (t) => {
 
 test("values come back as they were sent", async (t) => {
   const input = {
-    text: "Zürich 東京 😀 \u0000 \u2028 \"quoted\"",
+    text: 'Zürich 東京 😀 \u0000 \u2028 "quoted"',
     big: 2n ** 200n,
     numbers: [0, -1, 1.5, Number.MAX_SAFE_INTEGER, 5e-324],
     nothing: null,
@@ -123,7 +123,11 @@ test("a failed run says why", async (t) => {
 
 for (const [what, start, expected] of [
   ["does not parse", "def main(", errors.ScriptInvalid],
-  ["calls what nobody offers", "def main(ctx, input):\n    nobody.offers()\n", errors.FunctionUnknown],
+  [
+    "calls what nobody offers",
+    "def main(ctx, input):\n    nobody.offers()\n",
+    errors.FunctionUnknown,
+  ],
   ["is too large", `x = "${"x".repeat(300_000)}"`, errors.TooLarge],
   ["is larger than any message", `x = "${"x".repeat(5_000_000)}"`, errors.TooLarge],
 ] as const) {
@@ -184,7 +188,10 @@ test("a signal that nobody waits for is kept, or refused if asked", async (t) =>
 
   const kept = await run.signal({ name: "early" }, 1);
   assert.equal(kept.disposition, "KEPT");
-  assert.deepEqual((await run.get()).unreadSignals.map(({ name }) => name), ["early"]);
+  assert.deepEqual(
+    (await run.get()).unreadSignals.map(({ name }) => name),
+    ["early"],
+  );
   const hurried = run.signal({ name: "early" }, 1, { onlyIfWaiting: true });
   await assert.rejects(hurried, errors.SignalNotExpected);
   await assert.rejects(run.signal("1-nonsense", 1), errors.SignalNotExpected);
@@ -193,7 +200,10 @@ test("a signal that nobody waits for is kept, or refused if asked", async (t) =>
 test("a wait that takes too long says where the run stands", async (t) => {
   const run = await open(t).start(CALLS, UNREGISTERED);
 
-  await assert.rejects(run.result({ timeoutMs: 50 }), { name: "ResultTimeout", state: "RUNNING" });
+  await assert.rejects(run.result({ timeoutMs: 50 }), {
+    name: "ResultTimeout",
+    state: "RUNNING",
+  });
   const [wait] = run.info.waits;
   assert.deepEqual([wait?.kind, wait?.kind === "CALL" && wait.function], ["CALL", "desk.ask"]);
 });
@@ -229,8 +239,14 @@ test("the log is read as it was written", async (t) => {
 
   const events = await collected(run.events());
   const types = ["START", "TIME_NOW", "RAND_INT", "SLEEP", "FINISH"];
-  assert.deepEqual(events.map((event) => event.type), types);
-  assert.deepEqual(events.map((event) => event.version), [1, 2, 3, 4, 5]);
+  assert.deepEqual(
+    events.map((event) => event.type),
+    types,
+  );
+  assert.deepEqual(
+    events.map((event) => event.version),
+    [1, 2, 3, 4, 5],
+  );
   assert.ok(events.every((event) => event.time instanceof Date));
   const [start, now, random, sleep, finish] = events;
   assert.ok(start?.type === "START" && now?.type === "TIME_NOW" && random?.type === "RAND_INT");
@@ -266,7 +282,9 @@ test("a script is checked without running it", async (t) => {
   const bad = await client.validate("def main(ctx, input):\n    return x\n");
   assert.equal(bad.valid, false);
   assert.deepEqual([bad.diagnostics[0]?.severity, bad.diagnostics[0]?.line], ["ERROR", 2]);
-  assert.deepEqual((await client.validate({ sources: { "main.star": CALLS } })).functions, ["desk.ask"]);
+  assert.deepEqual((await client.validate({ sources: { "main.star": CALLS } })).functions, [
+    "desk.ask",
+  ]);
 });
 
 test("a server tells what it is", async (t) => {
@@ -279,12 +297,24 @@ test("a server tells what it is", async (t) => {
 test("every reason that the service gives has its class", () => {
   const names = Object.keys(ErrorReason).filter((name) => Number.isNaN(Number(name)));
 
-  assert.deepEqual(names.filter((name) => !(name in BY_REASON)), ["UNSPECIFIED"]);
-  assert.deepEqual(Object.keys(BY_REASON).filter((name) => !names.includes(name)), []);
+  assert.deepEqual(
+    names.filter((name) => !(name in BY_REASON)),
+    ["UNSPECIFIED"],
+  );
+  assert.deepEqual(
+    Object.keys(BY_REASON).filter((name) => !names.includes(name)),
+    [],
+  );
 });
 
 test("an address is HOST:PORT", () => {
-  for (const address of ["localhost", "http://localhost:7233", "user@host:1", "", "host:7233/x"]) {
+  for (const address of [
+    "localhost",
+    "http://localhost:7233",
+    "user@host:1",
+    "",
+    "host:7233/x",
+  ]) {
     assert.throws(() => new Client({ address }), TypeError);
   }
   for (const address of ["localhost:7233", "[::1]:7233", "my-host.example:1"]) {
@@ -297,7 +327,9 @@ test("who cannot be reached is unavailable when patience ends", async () => {
   const client = new Client({ address: "127.0.0.1:1", patienceMs: 200 });
 
   await assert.rejects(client.serverInfo(), (error) => {
-    return error instanceof errors.Unavailable && /^cannot reach 127.0.0.1:1: /.test(error.message);
+    return (
+      error instanceof errors.Unavailable && /^cannot reach 127.0.0.1:1: /.test(error.message)
+    );
   });
   client.close();
 });
@@ -315,7 +347,10 @@ test("a client that waits outlives its server, and misses no event", async (t) =
   assert.equal((await signal).disposition, "RESUMED");
   assert.equal(await result, "at last");
   const versions = (await following).map((event) => event.version);
-  assert.deepEqual(versions, versions.map((_, index) => index + 1));
+  assert.deepEqual(
+    versions,
+    versions.map((_, index) => index + 1),
+  );
   assert.equal((await following).at(-1)?.type, "FINISH");
 });
 

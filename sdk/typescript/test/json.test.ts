@@ -18,7 +18,10 @@ for (const [text, value] of [
   [`-${SAFE + 1}`, -BigInt(SAFE) - 1n],
   ["123456789012345678901234567890", 123456789012345678901234567890n],
   ['"\\u00e9 \\ud83d\\ude00 \\\\ \\" 1234567890123456789"', 'é 😀 \\ " 1234567890123456789'],
-  [' { "a" : [ 1 , 9007199254740993 ] , "" : { } , "b" : [ ] } ', { a: [1, 9007199254740993n], "": {}, b: [] }],
+  [
+    ' { "a" : [ 1 , 9007199254740993 ] , "" : { } , "b" : [ ] } ',
+    { a: [1, 9007199254740993n], "": {}, b: [] },
+  ],
 ] as const) {
   test(`plain numbers: ${text} is read as what it says`, () => {
     assert.deepStrictEqual(decode(text), value);
@@ -51,7 +54,17 @@ test("a key __proto__ is a key like any other", () => {
   assert.equal(encode(value), '{"__proto__":{"polluted":1},"n":9007199254740993}');
 });
 
-for (const text of ["", "nul", "[1,]", "{\"a\" 1}", "1234567890123456789x", '["-0', "[1", '{"a":1', "01"]) {
+for (const text of [
+  "",
+  "nul",
+  "[1,]",
+  '{"a" 1}',
+  "1234567890123456789x",
+  '["-0',
+  "[1",
+  '{"a":1',
+  "01",
+]) {
   test(`what is not JSON is refused: ${text}`, () => {
     assert.throws(() => decode(text), ConversionError);
     assert.throws(() => decode(text, "exact"), ConversionError);
@@ -68,8 +81,13 @@ for (const [value, text] of [
   [2 ** 60, "1152921504606847000.0"],
   [new Date(0), '"1970-01-01T00:00:00.000Z"'],
   [{ nested: new JsonText("1.0") }, '{"nested":1.0}'],
-  [new (class Point { x = 1; })(), '{"x":1}'],
-  ["é\u2028\"", '"é\u2028\\""'],
+  [
+    new (class Point {
+      x = 1;
+    })(),
+    '{"x":1}',
+  ],
+  ['é\u2028"', '"é\u2028\\""'],
 ] as const) {
   test(`${text} is written`, () => {
     assert.equal(encode(value), text);
@@ -81,7 +99,16 @@ test("exact numbers are written so that integers and floats stay apart", () => {
 });
 
 test("whatever is written is read back", () => {
-  const values = [0, -1.5, 5e-324, Number.MAX_VALUE, 2n ** 64n, "\u0000😀", [[]], { a: { b: [] } }];
+  const values = [
+    0,
+    -1.5,
+    5e-324,
+    Number.MAX_VALUE,
+    2n ** 64n,
+    "\u0000😀",
+    [[]],
+    { a: { b: [] } },
+  ];
 
   assert.deepStrictEqual(decode(encode(values)), values);
 });

@@ -35,7 +35,10 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     worker.launch();
     await worker.says("registered");
     const run = await client.start(SLEEPS, { input: { seconds: 0.5 }, ...UNREGISTERED });
-    await until(async () => (await run.get()).waits.some((wait) => "workerId" in wait), "it works");
+    await until(
+      async () => (await run.get()).waits.some((wait) => "workerId" in wait),
+      "it works",
+    );
     worker.send(signal);
 
     assert.equal(await worker.ended(), 0);
@@ -49,14 +52,21 @@ test("a second SIGTERM ends the grace", async (t) => {
   worker.launch();
   await worker.says("registered");
   const run = await client.start(SLEEPS, { input: { seconds: 3600 }, ...UNREGISTERED });
-  await until(async () => (await run.get()).waits.some((wait) => "workerId" in wait), "it works");
+  await until(
+    async () => (await run.get()).waits.some((wait) => "workerId" in wait),
+    "it works",
+  );
   worker.send("SIGTERM");
   await worker.says("draining");
   worker.send("SIGTERM");
 
   assert.equal(await worker.ended(), 0);
   const { waits } = await run.get();
-  assert.equal(waits.filter((wait) => "workerId" in wait).length, 0, "all tasks were given back");
+  assert.equal(
+    waits.filter((wait) => "workerId" in wait).length,
+    0,
+    "all tasks were given back",
+  );
 });
 
 test("a program that only starts a run needs no close to end", async (t) => {

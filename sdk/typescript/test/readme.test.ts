@@ -43,7 +43,10 @@ test("the README's programs compile strictly, and do what it says", async (t) =>
     await program.says("registered");
   }
   const env = { ...process.env, STARFLOW_ADDRESS: server.address };
-  const order = execFileSync(process.execPath, [join(PLACE, "order.js")], { env, encoding: "utf8" });
+  const order = execFileSync(process.execPath, [join(PLACE, "order.js")], {
+    env,
+    encoding: "utf8",
+  });
 
   assert.equal(
     order,
@@ -66,7 +69,9 @@ test("the README's programs compile strictly, and do what it says", async (t) =>
   t.after(() => web.close());
   const { port } = web.address() as AddressInfo;
   const script = "def main(ctx, input):\n    return web.fetch(ctx, input)\n";
-  const run = await client.start(script, { input: { url: `http://127.0.0.1:${port}/`, pages: 3 } });
+  const run = await client.start(script, {
+    input: { url: `http://127.0.0.1:${port}/`, pages: 3 },
+  });
   assert.equal(await run.result(), 3);
   assert.deepEqual(asked, ["/?page=0", "/?page=1", "/?page=2"]);
 });
@@ -77,5 +82,8 @@ test("the README names every error class of the package by its right name", asyn
   const named = [...errors.matchAll(/`([A-Z]\w+)`/g)].map(([, name = ""]) => name);
 
   assert.ok(named.length > 10);
-  assert.deepEqual(named.filter((name) => !(name in starflow)), []);
+  assert.deepEqual(
+    named.filter((name) => !(name in starflow)),
+    [],
+  );
 });

@@ -58,17 +58,25 @@ for (const stream of [true, false]) {
 
   test(`${over}: a function is called, and returns`, async (t) => {
     const seen: TaskContext[] = [];
-    const run = await played(t, "a.hello", {
-      "a.hello": (req: { name: string }, ctx) => {
-        seen.push(ctx);
-        return { said: `hello, ${req.name}` };
+    const run = await played(
+      t,
+      "a.hello",
+      {
+        "a.hello": (req: { name: string }, ctx) => {
+          seen.push(ctx);
+          return { said: `hello, ${req.name}` };
+        },
       },
-    }, { name: "Ada" });
+      { name: "Ada" },
+    );
 
     assert.deepEqual(await run.result(), { said: "hello, Ada" });
     const [ctx] = seen;
     assert.ok(ctx);
-    assert.deepEqual([ctx.runId, ctx.function, ctx.attempt, ctx.callVersion], [run.id, "a.hello", 1, 2]);
+    assert.deepEqual(
+      [ctx.runId, ctx.function, ctx.attempt, ctx.callVersion],
+      [run.id, "a.hello", 1, 2],
+    );
     assert.deepEqual([ctx.lastProgress, ctx.lastFailure], [undefined, undefined]);
     assert.ok(ctx.taskId && ctx.signalId && ctx.callTime);
   });
@@ -88,12 +96,19 @@ for (const stream of [true, false]) {
     await each.work(functions, { stream, concurrency: 50 });
     const run = await each.client.start<number[]>(fansOut("a.square", 1000));
 
-    assert.deepEqual(await run.result(), Array.from({ length: 1000 }, (_, n) => n * n));
+    assert.deepEqual(
+      await run.result(),
+      Array.from({ length: 1000 }, (_, n) => n * n),
+    );
     assert.ok(most > 1 && most <= 50, `${most} at a time`);
   });
 
   test(`${over}: values come through as they are`, async (t) => {
-    const input = { text: "東京 😀 \u0000\u2028", big: -(2n ** 90n), list: [null, true, 0.1, {}] };
+    const input = {
+      text: "東京 😀 \u0000\u2028",
+      big: -(2n ** 90n),
+      list: [null, true, 0.1, {}],
+    };
     const run = await played(t, "a.echo", { "a.echo": (req: unknown) => req }, input);
 
     assert.deepStrictEqual(await run.result(), input);
@@ -134,7 +149,12 @@ for (const stream of [true, false]) {
       ["a.declined", "CARD_DECLINED", "no money", { bank: "x", cents: 2n ** 60n }],
       ["a.code", "STRANGE_CODE", "told", undefined],
       ["a.text", "ERROR", "no error at all", undefined],
-      ["a.unwritable", "TOLD", "told (details left out: the value: Map has no JSON form)", undefined],
+      [
+        "a.unwritable",
+        "TOLD",
+        "told (details left out: the value: Map has no JSON form)",
+        undefined,
+      ],
     ] as const) {
       const run = await each.client.start(calls(name));
       await assert.rejects(run.result(), (error) => {
@@ -148,7 +168,12 @@ for (const stream of [true, false]) {
 
   test(`${over}: what fails is tried again as its policy and its errors say`, async (t) => {
     const each = stage(t);
-    const attempts: Record<string, number[]> = { policy: [], says: [], permanent: [], none: [] };
+    const attempts: Record<string, number[]> = {
+      policy: [],
+      says: [],
+      permanent: [],
+      none: [],
+    };
     const failing = (name: string, error: () => Error) => (_: unknown, ctx: TaskContext) => {
       attempts[name]?.push(ctx.attempt);
       if (ctx.attempt < 3) throw error();
@@ -168,10 +193,20 @@ for (const stream of [true, false]) {
     };
 
     assert.deepEqual(
-      [await ended("policy"), await ended("says"), await ended("permanent"), await ended("none")],
+      [
+        await ended("policy"),
+        await ended("says"),
+        await ended("permanent"),
+        await ended("none"),
+      ],
       ["ERROR", "LATER", "RANGE_ERROR", "ERROR"],
     );
-    assert.deepEqual(attempts, { policy: [1, 2, 3], says: [1, 2, 3], permanent: [1], none: [1] });
+    assert.deepEqual(attempts, {
+      policy: [1, 2, 3],
+      says: [1, 2, 3],
+      permanent: [1],
+      none: [1],
+    });
   });
 
   test(`${over}: a function waits for a signal`, async (t) => {
@@ -297,7 +332,9 @@ for (const stream of [true, false]) {
     const logger = new Journal();
     logger.info = (...line: unknown[]) => void lines.push(line);
     const each = stage(t);
-    const functions = { "a.logs": (_: unknown, ctx: TaskContext) => ctx.log.info("here", { n: 1 }) };
+    const functions = {
+      "a.logs": (_: unknown, ctx: TaskContext) => ctx.log.info("here", { n: 1 }),
+    };
     await each.work(functions, { stream, logger });
     const run = await each.client.start(calls("a.logs"));
 
@@ -347,10 +384,20 @@ for (const stream of [true, false]) {
 
   test(`${over}: a worker that somebody drains comes to its end`, async (t) => {
     const each = stage(t);
-    const worker = new Worker(each.client, { functions: { "a.idle": () => 1 }, stream, logger: new Journal() });
+    const worker = new Worker(each.client, {
+      functions: { "a.idle": () => 1 },
+      stream,
+      logger: new Journal(),
+    });
     const life = worker.run({ handleSignals: false });
-    const { Drainer } = await import("./support/drainer.js");
-    await new Drainer(server.address).drain(worker.id);
+    await until(
+      () =>
+        each.client.drainWorker(worker.id).then(
+          () => true,
+          () => false,
+        ),
+      "drained",
+    );
 
     await life;
   });
@@ -374,7 +421,10 @@ for (const stream of [true, false]) {
     finish();
     await each.server.restart();
 
-    assert.deepEqual(await run.result(), Array.from({ length: 20 }, (_, n) => n));
+    assert.deepEqual(
+      await run.result(),
+      Array.from({ length: 20 }, (_, n) => n),
+    );
     assert.equal(begun, 20, "no call was executed twice");
   });
 }
@@ -385,7 +435,10 @@ test("functions have names that scripts can write", async () => {
   for (const functions of [{}, { hello: execute }, { "a.b.c": execute }, { "a.1": execute }]) {
     assert.throws(() => new Worker(client, { functions }), TypeError);
   }
-  assert.throws(() => new Worker(client, { functions: { "a.b": execute }, concurrency: 0 }), RangeError);
+  assert.throws(
+    () => new Worker(client, { functions: { "a.b": execute }, concurrency: 0 }),
+    RangeError,
+  );
   client.close();
 });
 

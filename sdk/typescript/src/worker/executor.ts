@@ -117,8 +117,10 @@ export class Executor {
       request = decode(payloadText(task.input), numbers);
       if (definition.input) request = await validated(definition.input, request);
     } catch (error) {
-      if (!(error instanceof ConversionError)) return outcome.failed(task.taskToken, error, numbers);
-      return outcome.permanent(task.taskToken, "BAD_INPUT", error.message);
+      if (error instanceof ConversionError) {
+        return outcome.permanent(task.taskToken, "BAD_INPUT", error.message);
+      }
+      return outcome.failed(task.taskToken, error, numbers);
     }
     try {
       const value = await definition.execute(request, context);

@@ -62,7 +62,9 @@ export class Link {
 
   /** Announces the worker and its functions. */
   async register(): Promise<void> {
-    this.welcomed(await this.send((options) => this.stub.registerFunction(this.hello, options)));
+    this.welcomed(
+      await this.send((options) => this.stub.registerFunction(this.hello, options)),
+    );
   }
 
   /** Notes what the service answered to the announcement. */
@@ -84,7 +86,8 @@ export class Link {
   /** Reports results; the answers come in the same order. */
   async complete(results: TaskResult[]): Promise<Completion[]> {
     const request = { ...this.who, results };
-    return (await this.send((options) => this.stub.completeTasks(request, options))).completions;
+    return (await this.send((options) => this.stub.completeTasks(request, options)))
+      .completions;
   }
 
   /** Renews the worker's registration and leases; the service may hold the answer back. */
@@ -121,7 +124,10 @@ export class Link {
     abortSignal?: AbortSignal,
   ): Promise<Answer> {
     try {
-      return await send({ timeoutMs: Math.ceil(timeoutMs), ...(abortSignal && { signal: abortSignal }) });
+      return await send({
+        timeoutMs: Math.ceil(timeoutMs),
+        ...(abortSignal && { signal: abortSignal }),
+      });
     } catch (error) {
       throw requestError(error, this.connection.address);
     }

@@ -45,7 +45,10 @@ export function permanent(taskToken: string, code: string, message: string): Tas
 
 /** Returns the result of a task that goes back unexecuted. */
 export function released(taskToken: string, reason: string): TaskResult {
-  return create(TaskResultSchema, { taskToken, outcome: { case: "release", value: { reason } } });
+  return create(TaskResultSchema, {
+    taskToken,
+    outcome: { case: "release", value: { reason } },
+  });
 }
 
 /** Returns how many bytes a result takes on the wire, or a little more. */

@@ -3,7 +3,11 @@ import { randomUUID } from "node:crypto";
 import { Backoff, pause } from "../backoff.js";
 import { Bell, Gate } from "../bell.js";
 import { InvalidRequest, WorkerNotRegistered } from "../errors.js";
-import type { Completion, HeartbeatResponse, PollResponse } from "../gen/starflow/v1/worker_service_pb.js";
+import type {
+  Completion,
+  HeartbeatResponse,
+  PollResponse,
+} from "../gen/starflow/v1/worker_service_pb.js";
 import { mayHelpLater } from "../status.js";
 import { type Courier, type Crew, SHUTTING_DOWN } from "./courier.js";
 import type { OpenPoll } from "./link.js";
@@ -168,10 +172,13 @@ export class Polling implements Courier {
     const { link } = this.crew;
     // The next attempt is to see the progress of this one, which only a heartbeat can
     // carry, and only while the task is held. One may not carry it all.
-    while (batch.some(({ held, result }) => {
-      const ends = result.outcome.case === "output" || result.outcome.case === "waitForSignal";
-      return !ends && held.context.unsentProgress() !== undefined;
-    })) {
+    while (
+      batch.some(({ held, result }) => {
+        const ends =
+          result.outcome.case === "output" || result.outcome.case === "waitForSignal";
+        return !ends && held.context.unsentProgress() !== undefined;
+      })
+    ) {
       await this.beat();
     }
     try {

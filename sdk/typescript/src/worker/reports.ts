@@ -129,7 +129,9 @@ export function heartbeats(tasks: readonly HeldTask[], news: News): TaskHeartbea
       return create(TaskHeartbeatSchema, { taskToken });
     }
     const bytes = sizeBytes(text);
-    if (size > 0 && size + bytes > BATCH_BYTES_MAX) return create(TaskHeartbeatSchema, { taskToken });
+    if (size > 0 && size + bytes > BATCH_BYTES_MAX) {
+      return create(TaskHeartbeatSchema, { taskToken });
+    }
     size += bytes;
     news.set(taskToken, { held, text });
     return create(TaskHeartbeatSchema, { taskToken, progress: payload(text) });

@@ -201,7 +201,9 @@ class OneStream {
     const isBeat = first.length > 0 || performance.now() >= this.nextBeatAt;
     const before: News = new Map(this.told);
     const tasks = isBeat ? heartbeats(first.length > 0 ? first : this.beaten(), this.told) : [];
-    const news: News = new Map([...this.told].filter(([token, each]) => before.get(token) !== each));
+    const news: News = new Map(
+      [...this.told].filter(([token, each]) => before.get(token) !== each),
+    );
     // Not both in one message, which might become too large.
     const batch = news.size > 0 || this.isHeld ? [] : this.crew.reports.take();
     const credit = this.newCredit();

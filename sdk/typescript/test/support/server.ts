@@ -27,15 +27,17 @@ export interface Scope {
   after(end: () => unknown): void;
 }
 
+type Falsy = false | 0 | "" | null | undefined;
+
 /** Looks until `condition` gives something that counts as true, and returns that. */
 export async function until<Value>(
   condition: () => Value | Promise<Value>,
   what: string,
-): Promise<NonNullable<Value>> {
+): Promise<Exclude<Value, Falsy>> {
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
     const value = await condition();
-    if (value) return value;
+    if (value) return value as Exclude<Value, Falsy>;
     if (performance.now() > deadline) throw new Error(`not in ${PATIENCE_MS} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -52,17 +54,22 @@ export class Program {
   ) {}
 
   get hasEnded(): boolean {
-    return this.child === undefined || this.child.exitCode !== null || this.child.signalCode !== null;
+    return (
+      this.child === undefined || this.child.exitCode !== null || this.child.signalCode !== null
+    );
   }
 
   /** Starts it, without waiting for anything. */
   launch(...more: string[]): void {
-    const prelude = process.platform === "linux" ? ["-c", DIE_WITH_PARENT, `${process.pid}`] : [];
+    const prelude =
+      process.platform === "linux" ? ["-c", DIE_WITH_PARENT, `${process.pid}`] : [];
     const command = [PYTHON, ...prelude, ...this.command, ...more];
     if (prelude.length === 0) command.shift();
     const [program = "", ...args] = command;
     // A setting of the person who runs the tests is not meant for them.
-    const inherited = Object.entries(process.env).filter(([name]) => !name.includes("STARFLOW_"));
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !name.includes("STARFLOW_"),
+    );
     const env = { ...Object.fromEntries(inherited), ...this.environment };
     this.child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.child.stdout, this.child.stderr]) {
