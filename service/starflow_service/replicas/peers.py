@@ -105,15 +105,21 @@ class Peers(ReplicaServiceServicer):
         older = members[: ids.index(self._me)] if self._me in ids else []
         wanted = {member.id: member.address for member in older}
         for peer in self._known - set(ids):
-            if (link := self.links.get(peer)) is not None:
+            if peer in self.links and not self._leaves(peer):
                 # It may be frozen; its answers would be those of the past.
-                link.close()
+                self.links[peer].close()
         self._known = set(ids)
         for peer in [peer for peer in self._dials if peer not in wanted]:
-            self._dials.pop(peer).cancel()
+            if not self._leaves(peer):
+                self._dials.pop(peer).cancel()
         for peer, address in wanted.items():
             if peer not in self._dials:
                 self._dials[peer] = asyncio.create_task(self._dial(peer, address))
+
+    def _leaves(self, peer: str) -> bool:
+        """Whether *peer* ends in peace: it still brings what its clients ask for."""
+        link = self.links.get(peer)
+        return link is not None and link.is_leaving
 
     def say(self, write: Callable[[pb.Frame], None]) -> None:
         """Tell everybody what *write* puts into a frame."""

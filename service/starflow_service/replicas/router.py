@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 import structlog
 from google.rpc.status_pb2 import Status
@@ -40,6 +40,8 @@ from starflow_service.runtime.errors import (
 )
 from starflow_service.runtime.runtime import Runtime
 from starflow_service.runtime.types import FINAL_STATES, RunState
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -82,6 +84,7 @@ class Router:
         self.internal: dict[str, Internal] = {"ReadEvents": self._read_for_another}
         # Set, and replaced, when some server has other partitions than before.
         self._change = asyncio.Event()
+        self._draining = asyncio.Event()
         self._boot = secrets.token_hex(4)
         self._carried = 0
 
@@ -93,6 +96,26 @@ class Router:
         """Somebody has other partitions than before: look again."""
         self._change.set()
         self._change = asyncio.Event()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether this server is about to end."""
+        return self._draining.is_set()
+
+    def drain(self) -> None:
+        """Answer what waits for a run of another server: this one is about to end."""
+        self._draining.set()
+
+    async def unless_draining(self, asking: Coroutine[Any, Any, T]) -> T | None:
+        """Return what *asking* does; None, and break it off, once this server ends."""
+        ended = asyncio.create_task(self._draining.wait())
+        asked = asyncio.create_task(asking)
+        try:
+            await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+            return asked.result() if asked.done() else None
+        finally:
+            for task in (asked, ended):
+                task.cancel()
 
     # What `rpc` asks
 
@@ -160,7 +183,7 @@ class Router:
         get_run = self._methods["GetRun"].serve
         while not _holds(response.run, request.wait_until):
             left_s = ends_at - time.monotonic()
-            if left_s < _MARGIN_S:
+            if left_s < _MARGIN_S or self._draining.is_set():
                 break
             asked = wf.GetRunRequest(
                 namespace=request.namespace,
@@ -220,14 +243,19 @@ class Router:
         while True:
             if waits:
                 left_s = max(0.0, wait_s - (time.monotonic() - began_at))
-                set_seconds(request.wait, left_s)
+                waits = left_s > 0 and not self._draining.is_set()
+                set_seconds(request.wait, left_s if waits else 0.0)
             if self.is_here(run):
                 with contextlib.suppress(RunMovingError):
                     return await serve(request, context)
             else:
-                data = await self.ask(run, method, request.SerializeToString(), context)
+                asking = self.ask(run, method, request.SerializeToString(), context)
+                data = await (self.unless_draining(asking) if waits else asking)
                 if data is not None:
                     return data
+                if waits and self._draining.is_set():
+                    # Once more, without the wait.
+                    continue
             left_s = began_at + budget_s - time.monotonic()
             if left_s <= 0:
                 raise RunMovingError(run)
@@ -337,6 +365,11 @@ class _Logs:
         # The last version that was read.
         self.seen_version = 0
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether this server is about to end."""
+        return self._router.is_draining
+
     async def read_events(
         self, namespace: str, run_id: str, from_version: int, limit: int
     ) -> tuple[list[bytes], RunState, int]:
@@ -357,15 +390,19 @@ class _Logs:
             if self._router.is_here(run):
                 with contextlib.suppress(RunMovingError):
                     return await self._router.read_here(request)
-            elif data := await self._router.ask(
-                run, "ReadEvents", request.SerializeToString()
-            ):
+            elif data := await self._ask(run, request):
                 found = pb.ReadEventsResponse.FromString(data)
                 return list(found.events), RunState(found.state), found.last_version
             left_s = ends_at - time.monotonic()
-            if left_s <= 0:
+            if left_s <= 0 or (request.wait_ms and self.is_draining):
                 raise RunMovingError(run)
             await self._router.wait_changed(min(left_s, _LOOK_S))
+
+    async def _ask(self, run: str, request: pb.ReadEventsRequest) -> bytes | None:
+        asking = self._router.ask(run, "ReadEvents", request.SerializeToString())
+        if request.wait_ms:
+            return await self._router.unless_draining(asking)
+        return await asking
 
     @contextlib.asynccontextmanager
     async def watch(self, namespace: str, run_id: str) -> AsyncIterator["_Watching"]:
@@ -385,6 +422,8 @@ class _Watching:
         ends_at = time.monotonic() + timeout_s
         seen_version = self._logs.seen_version
         while (left_s := ends_at - time.monotonic()) > 0:
+            if self._logs.is_draining:
+                return False
             self._request.from_version = seen_version + 1
             self._request.wait_ms = max(1, int(left_s * 1000))
             # A run that moves for long is no reason to end a stream: it has its signs

@@ -87,6 +87,10 @@ class Route(Protocol):
         """Return all servers."""
         ...
 
+    def drain(self) -> None:
+        """Answer what waits for a run of another server: this one is about to end."""
+        ...
+
 
 class Alone:
     """The route of a server that has its store to itself: there is nowhere to go."""
@@ -116,6 +120,9 @@ class Alone:
     async def membership(self) -> Membership:
         """Return this server."""
         return Membership([self._view], 1, ())
+
+    def drain(self) -> None:
+        """Nothing waits for other servers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Server:
         keepalive_s: float = KEEPALIVE_S,
     ) -> None:
         self._runtime = runtime
-        route = route or Alone(runtime)
+        self._route = route = route or Alone(runtime)
         self._workflows = WorkflowService(
             runtime, store, route, keepalive_s=keepalive_s
         )
@@ -138,6 +138,7 @@ class Server:
         self._workflows.is_draining = self._workers.is_draining = True
         # What waits is answered before: gRPC would let it wait for the whole grace, and
         # then break it off.
+        self._route.drain()
         await self._runtime.drain()
         await self._server.stop(grace_s)
 
