@@ -150,6 +150,13 @@ func (l *ledger) take() []report {
 	return batch
 }
 
+// hasResults reports whether results wait to be sent.
+func (l *ledger) hasResults() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.outbox) > 0
+}
+
 // putBack returns results to the outbox that the service has not answered.
 func (l *ledger) putBack(batch []report) {
 	l.mu.Lock()

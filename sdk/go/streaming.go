@@ -12,6 +12,11 @@ import (
 	pb "github.com/starflow/starflow-go/starflowv1"
 )
 
+// gatherTime is how long results wait for the answer to those before them: the more
+// travel together, the less each costs, here and in the service's store. No longer,
+// because the answer may wait for what has nothing to do with them.
+const gatherTime = 5 * time.Millisecond
+
 // streaming is the transport of one stream, opened anew whenever it breaks off.
 type streaming struct {
 	*session
@@ -141,6 +146,8 @@ type workStream struct {
 
 	// The rest under the lock of streaming.
 	sequence   int32
+	reporting  int            // how many messages with results are not acknowledged
+	reportedAt time.Time      // when the last of them was composed
 	travelling map[int32]load // what is not acknowledged, by sequence
 	leftAt     int32          // the sequence with which we said that we leave
 	leftKnown  bool           // that was acknowledged: no more tasks come
@@ -194,7 +201,7 @@ func (w *workStream) send() {
 		if w.saysGoodbye() {
 			return
 		}
-		timer.Reset(time.Until(w.beatAt.Add(w.interval())))
+		timer.Reset(w.pause())
 		select {
 		case <-w.due:
 			// Functions that end together report together.
@@ -204,6 +211,22 @@ func (w *workStream) send() {
 			return
 		}
 	}
+}
+
+// pause returns how long there will be nothing to say, unless something happens.
+func (w *workStream) pause() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	until := w.beatAt.Add(w.interval())
+	if w.gathers() && w.ledger.hasResults() {
+		until = w.reportedAt.Add(gatherTime)
+	}
+	return time.Until(until)
+}
+
+// gathers reports whether results wait for others, to travel together.
+func (w *workStream) gathers() bool {
+	return w.reporting > 0 && time.Since(w.reportedAt) < gatherTime
 }
 
 // saysGoodbye closes our side once everything is acknowledged; the service ends the
@@ -228,7 +251,10 @@ func (w *workStream) compose() *pb.WorkStreamRequest {
 		w.hasGreeted = true
 		message.Hello = w.hello
 	}
-	carried := load{batch: w.ledger.take()}
+	var carried load
+	if !w.gathers() {
+		carried.batch = w.ledger.take()
+	}
 	beats := greets || w.beatDue || time.Since(w.beatAt) >= w.interval()
 	if beats || waitForNews(carried.batch) {
 		// Progress goes before the results that wait for it: of one message, the service
@@ -267,6 +293,10 @@ func (w *workStream) carry(message *pb.WorkStreamRequest, carried load) bool {
 	}
 	w.number(message)
 	w.travelling[message.Sequence] = carried
+	if len(carried.batch) > 0 {
+		w.reporting++
+		w.reportedAt = time.Now()
+	}
 	return true
 }
 
@@ -295,8 +325,8 @@ func (w *workStream) lend(message *pb.WorkStreamRequest) bool {
 		return false
 	}
 	more := w.short()
-	if more <= 0 {
-		return false
+	if more <= 0 || more <= w.credit && len(message.Results) == 0 && w.ledger.hasResults() {
+		return false // the latter: it may travel with results, while the service has some
 	}
 	w.credit += more
 	message.Credit = int32(more)
@@ -369,6 +399,9 @@ func (w *workStream) acknowledged(acknowledgement *pb.Acknowledgement) {
 	w.mu.Lock()
 	carried := w.travelling[acknowledgement.Sequence]
 	delete(w.travelling, acknowledgement.Sequence)
+	if len(carried.batch) > 0 {
+		w.reporting--
+	}
 	if acknowledgement.Sequence == w.leftAt {
 		w.leftKnown = true
 	}
