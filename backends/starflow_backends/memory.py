@@ -13,6 +13,7 @@ from starflow_backends.postings import Postings
 from starflow_backends.store import (
     Append,
     ConflictError,
+    CorruptError,
     DeletedError,
     DueTimer,
     DueTimers,
@@ -189,7 +190,7 @@ class MemoryStore:
     async def permits(self, request: PermitRequest) -> PermitAnswer:
         return self._permits.permits(request, self._clock() // 1000)
 
-    async def queues(self) -> dict[str, QueueState]:
+    async def queues(self) -> dict[str, QueueState | CorruptError]:
         return self._permits.queues(self._clock() // 1000)
 
     def cut(self, run: str, version: int) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from starflow_backends.store import (
     PERMIT_LASTS_MAX_MS,
+    CorruptError,
     PermitAnswer,
     PermitRequest,
     QueueLimits,
@@ -175,7 +176,7 @@ class DictPermits:
         )
         return answer
 
-    def queues(self, now_us: int) -> dict[str, QueueState]:
+    def queues(self, now_us: int) -> dict[str, QueueState | CorruptError]:
         """See `Store.queues`."""
         return {
             name: QueueState(

@@ -257,7 +257,7 @@ class RedisStore:
     async def permits(self, request: PermitRequest) -> PermitAnswer:
         return await self._permits.permits(request)
 
-    async def queues(self) -> dict[str, QueueState]:
+    async def queues(self) -> dict[str, QueueState | CorruptError]:
         return await self._permits.queues()
 
     async def _clear(self, number: int, name: bytes) -> None:

@@ -47,20 +47,23 @@ class RedisPermits:
             return PermitAnswer(len(request.wanted), None)
         return PermitAnswer(int(answer[0]), _state(request.queue, answer[1:]))
 
-    async def queues(self) -> dict[str, QueueState]:
+    async def queues(self) -> dict[str, QueueState | CorruptError]:
         """See `Store.queues`."""
         found = await self._link.ask([b"ZRANGE", self._link.keys.queues, b"0", b"-1"])
         names = sorted(name.decode(errors="replace") for name in found)
-        # Nobody wants anything: only what has ended goes.
-        looks = [self.permits(PermitRequest(name, 1)) for name in names]
-        answers = await asyncio.gather(*looks)
-        states = {}
-        for name, each in zip(names, answers, strict=True):
-            if each.state is None and await self._is_named(name):
-                raise CorruptError("", 0, f"queue {name} is gone: set it again")
-            if each.state is not None:
-                states[name] = each.state
-        return states
+        states = await asyncio.gather(*(self._state(name) for name in names))
+        pairs = zip(names, states, strict=True)
+        return {name: state for name, state in pairs if state is not None}
+
+    async def _state(self, name: str) -> QueueState | CorruptError | None:
+        try:
+            # Nobody wants anything: only what has ended goes.
+            state = (await self.permits(PermitRequest(name, 1))).state
+        except CorruptError as error:
+            return error
+        if state is None and await self._is_named(name):
+            return CorruptError("", 0, f"queue {name} is gone: set it again")
+        return state
 
     async def _is_named(self, name: str) -> bool:
         """Whether the queue is still there by name, and not deleted meanwhile."""

@@ -20,6 +20,7 @@ from starflow_backends.sqlite_schema import open_reader, open_writer
 from starflow_backends.sqlite_writer import Writer
 from starflow_backends.store import (
     Append,
+    CorruptError,
     DueTimers,
     Durability,
     Page,
@@ -160,7 +161,7 @@ class SqliteStore:
             )
         )
 
-    async def queues(self) -> dict[str, QueueState]:
+    async def queues(self) -> dict[str, QueueState | CorruptError]:
         now_us = self._clock() // 1000
         return await self._read(partial(permits.queues, now_us=now_us))
 

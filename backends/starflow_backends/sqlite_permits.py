@@ -83,11 +83,17 @@ def permits(
     return answer
 
 
-def queues(connection: sqlite3.Connection, now_us: int) -> dict[str, QueueState]:
+def queues(
+    connection: sqlite3.Connection, now_us: int
+) -> dict[str, QueueState | CorruptError]:
     """Return all queues."""
-    states = {}
+    states: dict[str, QueueState | CorruptError] = {}
     for row in connection.execute(_SELECT).fetchall():
-        limits, bucket = _read(row)
+        try:
+            limits, bucket = _read(row)
+        except CorruptError as error:
+            states[row[0]] = error
+            continue
         (in_flight,) = connection.execute(
             "SELECT count(*) FROM permit WHERE qid = ? AND until_us > ?",
             (row[1], now_us),

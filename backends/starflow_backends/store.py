@@ -511,13 +511,8 @@ class Store(Protocol):
         """
         ...
 
-    async def queues(self) -> dict[str, QueueState]:
-        """
-        Return all queues that are set.
-
-        Raises:
-            CorruptError: One of them is damaged.
-        """
+    async def queues(self) -> "dict[str, QueueState | CorruptError]":
+        """Return all queues that are set; for one that is damaged, what it is."""
         ...
 
 

@@ -1,6 +1,7 @@
 """Queues with limits: never more tasks than they say, and no permit is lost."""
 
 import asyncio
+import sqlite3
 import time
 from itertools import count
 from random import Random
@@ -17,6 +18,7 @@ from starflow_backends import (
 from starflow_service.engine.events import Failure, Retryability, RetryPolicy
 from starflow_service.runtime.clock import MovableClock
 from starflow_service.runtime.types import (
+    CallState,
     CompletionStatus,
     ReleaseResult,
     TaskBeat,
@@ -524,3 +526,23 @@ async def test_a_permit_that_no_worker_uses_goes_to_others():
         one.runtime.permits.want([(NS, "test.echo")], 1)
 
         assert (await two.take()).run_id == "two"
+
+
+async def test_a_damaged_queue_holds_its_calls_until_it_is_set_again(durable, tmp_path):
+    async with shop(await durable()) as s:
+        await limit(s, 1)
+        await s.start()
+    with sqlite3.connect(tmp_path / "starflow.db") as connection:
+        connection.execute("UPDATE queue SET max = 99")
+
+    async with shop(await durable()) as s:
+        assert await s.poll(wait_s=0.2) == []
+        await s.register("test.echo")
+        (wait,) = (await s.view()).waits
+        assert wait.state is CallState.QUEUE_LIMIT
+        assert wait.state_message == "queue default/test is damaged: set it again"
+        assert (await s.runtime.permits.states(NS))["test"].in_flight == 0
+
+        await limit(s, 1)
+
+        assert await s.take()

@@ -31,6 +31,8 @@ class LimitedQueue:
         self.state: QueueState | None = None
         # By the monotonic clock.
         self.state_at = 0.0
+        # What is wrong with it in the store; its calls wait until it is set again.
+        self.damage = ""
         self._waiting: dict[QueueName, deque[PendingCall]] = {}
         # Holders of permits: with a call that no worker has taken yet, since when; with
         # a leased one; and with a lease that was lost, and ends then.
@@ -63,11 +65,15 @@ class LimitedQueue:
         for calls in self._waiting.values():
             yield from (call for call in calls if call.is_offered)
 
+    def has_granted(self, call: PendingCall) -> bool:
+        """Whether a worker may take *call*."""
+        return call.permit is not None and holder_of(call) in self._granted
+
     def problem(self, now: float) -> str:
         """Say which limit is reached; empty if none is known to be."""
         state = self.state
-        if state is None:
-            return ""
+        if self.damage or state is None:
+            return self.damage
         bound, rate = state.limits.max_in_flight, state.limits.rate
         if bound is not None and state.in_flight >= bound:
             return (

@@ -16,7 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
-from starflow_backends.store import QueueLimits, QueueState, Store, StoreError
+from starflow_backends.store import (
+    CorruptError,
+    QueueLimits,
+    QueueState,
+    Store,
+    StoreError,
+)
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.errors import StoreDownError
 from starflow_service.runtime.limited import LimitedQueue
@@ -30,6 +36,7 @@ from starflow_service.runtime.tokens import Token, Tokens
 _LOOK_S = 1.0
 # How long a poll that does not wait waits for the store all the same.
 _SETTLE_S = 1.0
+_UNKNOWN = QueueState(QueueLimits(), 0, 0.0)
 
 log = structlog.get_logger()
 
@@ -123,6 +130,8 @@ class Permits:
         """
         Return the queues of *namespace* with limits, as the store has them.
 
+        One that is damaged there is shown without any.
+
         Raises:
             StoreDownError: The store failed.
         """
@@ -131,10 +140,17 @@ class Permits:
         except StoreError as error:
             raise StoreDownError(str(error)) from error
         names = {key.partition("/")[::2]: state for key, state in found.items()}
-        return {name: s for (of, name), s in sorted(names.items()) if of == namespace}
+        return {
+            name: state if isinstance(state, QueueState) else _UNKNOWN
+            for (of, name), state in sorted(names.items())
+            if of == namespace
+        }
 
-    def problem(self, queue: LimitedQueue) -> str:
-        """Say which limit of *queue* is reached; empty if none is known to be."""
+    def problem(self, call: PendingCall) -> str:
+        """Say which limit *call* waits for; empty if it does not wait for any."""
+        queue = call.limited
+        if queue is None or queue.has_granted(call):
+            return ""
         return queue.problem(self._clock.monotonic())
 
     def of(self, namespace: str) -> list[LimitedQueue]:
@@ -145,7 +161,7 @@ class Permits:
         """Return what this server has of a queue with limits."""
         return self._limited.get((namespace, name))
 
-    def _adopt(self, states: dict[str, QueueState]) -> None:
+    def _adopt(self, states: dict[str, QueueState | CorruptError]) -> None:
         """Have exactly the queues that the store has."""
         found = {key.partition("/")[::2]: state for key, state in states.items()}
         for key in self._limited.keys() - found.keys():
@@ -156,6 +172,12 @@ class Permits:
             self._talks[queue] = Talk(queue, self._ties)
         for key, state in found.items():
             queue = self._limited[key]
+            if isinstance(state, CorruptError):
+                if not queue.damage:
+                    log.error("permits.damaged", queue=queue.key, error=str(state))
+                queue.damage = str(state)
+                continue
+            queue.damage = ""
             if queue.state is not None and queue.state.limits != state.limits:
                 # It may have been forgotten, with its permits, and set anew.
                 queue.keep_all()

@@ -27,8 +27,8 @@ def stands(
         return CallState.RECOVERING, "the server waits for whoever had it before"
     if not force.has_worker(namespace, function):
         return CallState.NO_WORKER, f"no worker offers {function} now"
-    if call is not None and call.limited is not None and call.permit is None:
-        problem = calls.permits.problem(call.limited)
+    if call is not None:
+        problem = calls.permits.problem(call)
         if problem:
             return CallState.QUEUE_LIMIT, problem
     live = len(force.live_workers(namespace, function))
