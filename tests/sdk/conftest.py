@@ -11,8 +11,9 @@ from tests.sdk.terminal import Terminal
 
 
 @pytest.fixture
-def service() -> Iterator[FakeService]:
+def service(request: pytest.FixtureRequest) -> Iterator[FakeService]:
     service = FakeService()
+    service.has_streams = getattr(request, "param", "polls") == "stream"
     service.start()
     yield service
     service.stop()

@@ -4,9 +4,10 @@ It decides nothing by itself: tests put tasks and runs into it, take results out
 break it. What the real service would do with them is the subject of other tests.
 """
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 
@@ -25,6 +26,7 @@ from starflow.v1 import workflow_service_pb2_grpc as workflow_grpc
 PATIENCE_SECONDS = 20
 # Short, so that a poll that nobody cancels does not outlive its test by much.
 POLL_SECONDS_MAX = 2.0
+APPLIED = worker_pb2.COMPLETION_STATUS_APPLIED
 FINAL_STATES = frozenset(
     {
         run_pb2.RUN_STATE_SUCCEEDED,
@@ -103,6 +105,14 @@ class FakeService(
         self.heartbeat_seconds = 60.0
         self.payload_bytes_max = 1024 * 1024
         self.is_draining = False
+        # Whether workers are offered streams.
+        self.has_streams = False
+        # The most unused credit that a stream ever had.
+        self.credit_max = 0
+        # What the next messages of streams with results or progress are answered with.
+        self.stream_errors: deque[worker_pb2.Rejection] = deque()
+        # Whether streams are not answered, and whether workers are asked to end.
+        self.is_mute = self.drained = False
         self.runs: dict[str, run_pb2.Run] = {}
         self.events: dict[str, list[event_pb2.Event]] = {}
         self.diagnostics: list[workflow_pb2.Diagnostic] = []
@@ -201,6 +211,14 @@ class FakeService(
     # What the service does
 
     def _note(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
+        fault = self._noted(method, request, context)
+        if fault is not None:
+            fault(context)
+
+    def _noted(
+        self, method: str, request: Any, context: grpc.ServicerContext
+    ) -> Fault | None:
+        """Note a request, and return what is to go wrong with it."""
         with self.changed:
             self.requests.setdefault(method, []).append(request)
             self.order.append(method)
@@ -209,8 +227,7 @@ class FakeService(
             faults = self.faults.get(method)
             fault = faults.popleft() if faults else None
             self.changed.notify_all()
-        if fault is not None:
-            fault(context)
+        return fault
 
     def _wake(self) -> None:
         with self.changed:
@@ -247,13 +264,23 @@ class FakeService(
 
     def CompleteTasks(self, request, context):
         self._note("CompleteTasks", request, context)
+        completions = self.completed(request.results)
+        return worker_pb2.CompleteTasksResponse(completions=completions)
+
+    def completed(
+        self, results: Iterable[worker_pb2.TaskResult]
+    ) -> list[worker_pb2.Completion]:
         with self.changed:
-            for result in request.results:
+            for result in results:
                 self.results[result.task_token] = result
             self.changed.notify_all()
-            return worker_pb2.CompleteTasksResponse(
-                completions=[self._judge(result) for result in request.results]
-            )
+            return [self._judge(result) for result in results]
+
+    def WorkStream(self, requests, context):
+        self._note("WorkStream", None, context)
+        talk = StreamTalk(self, context)
+        threading.Thread(target=talk.hear, args=(requests,), daemon=True).start()
+        return talk.say()
 
     def _judge(self, result: worker_pb2.TaskResult) -> worker_pb2.Completion:
         waiting = self.statuses.get(result.task_token)
@@ -268,19 +295,23 @@ class FakeService(
         # answered at once all the same: threads are few here.
         may_be_held = request.HasField("wait")
         self._note("HeldHeartbeat" if may_be_held else "Heartbeat", request, context)
-        held = {task.task_token for task in request.tasks}
         return worker_pb2.HeartbeatResponse(
-            lease=Duration(seconds=15),
-            directives=[
-                worker_pb2.TaskDirective(
-                    task_token=token,
-                    action=worker_pb2.TASK_ACTION_ABANDON,
-                    reason=reason,
-                )
-                for token, reason in self.abandoned.items()
-                if token in held
-            ],
+            lease=Duration(seconds=15), directives=self.directives(request.tasks)
         )
+
+    def directives(
+        self, tasks: Iterable[worker_pb2.TaskHeartbeat]
+    ) -> list[worker_pb2.TaskDirective]:
+        held = {task.task_token for task in tasks}
+        return [
+            worker_pb2.TaskDirective(
+                task_token=token,
+                action=worker_pb2.TASK_ACTION_ABANDON,
+                reason=reason,
+            )
+            for token, reason in self.abandoned.items()
+            if token in held
+        ]
 
     def GetServerInfo(self, request, context):
         self._note("GetServerInfo", request, context)
@@ -291,7 +322,7 @@ class FakeService(
         )
         return workflow_pb2.GetServerInfoResponse(
             version="1.2.3",
-            capabilities=["a", "b"],
+            capabilities=["a", "b", *["worker-stream"] * self.has_streams],
             limits=limits,
             durability=workflow_pb2.DURABILITY_MEMORY,
             language_version=1,
@@ -391,6 +422,121 @@ class FakeService(
             diagnostics=self.diagnostics,
             script_hash="ab" * 32,
             functions=["shop.charge"],
+        )
+
+
+class StreamTalk:
+    """One stream of a worker: what it says is noted as if it came in requests."""
+
+    def __init__(self, service: FakeService, context: grpc.ServicerContext) -> None:
+        self._service = service
+        self._context = context
+        self._outgoing: deque[worker_pb2.WorkStreamResponse] = deque()
+        self._credit = 0
+        self._is_over = False
+        self._fault: Fault | None = None
+
+    def hear(self, requests: Iterator[worker_pb2.WorkStreamRequest]) -> None:
+        with contextlib.suppress(grpc.RpcError):
+            for request in requests:
+                self._heard(request)
+        with self._service.changed:
+            self._is_over = True
+            self._service.changed.notify_all()
+
+    def _heard(self, request: worker_pb2.WorkStreamRequest) -> None:
+        response = worker_pb2.WorkStreamResponse()
+        if request.HasField("hello"):
+            self._note("RegisterFunction", request.hello)
+            response.welcome.heartbeat_interval.FromNanoseconds(
+                round(self._service.heartbeat_seconds * 1e9)
+            )
+        if request.tasks:
+            beat = worker_pb2.HeartbeatRequest(tasks=request.tasks)
+            self._note("Heartbeat", beat)
+            response.directives.extend(self._service.directives(request.tasks))
+        errors = self._service.stream_errors
+        if errors and (request.results or any(t.progress.json for t in request.tasks)):
+            response.acknowledgements.add(
+                sequence=request.sequence, error=errors.popleft()
+            )
+        elif request.results and not self._completed(request, response):
+            return
+        if request.sequence and not response.acknowledgements:
+            response.acknowledgements.add(sequence=request.sequence)
+        with self._service.changed:
+            self._credit = 0 if request.drain else self._credit + request.credit
+            self._service.credit_max = max(self._service.credit_max, self._credit)
+            self._outgoing.append(response)
+            self._service.changed.notify_all()
+        if request.drain:
+            self._note("Drain", request)
+
+    def _completed(
+        self,
+        request: worker_pb2.WorkStreamRequest,
+        response: worker_pb2.WorkStreamResponse,
+    ) -> bool:
+        complete = worker_pb2.CompleteTasksRequest(results=request.results)
+        self._note("CompleteTasks", complete)
+        if self._fault is not None:
+            return False
+        judged = self._service.completed(request.results)
+        others = [each for each in judged if each.status != APPLIED]
+        if others:
+            response.acknowledgements.add(
+                sequence=request.sequence, exceptions=others
+            )
+        return True
+
+    def _note(self, method: str, request: Any) -> None:
+        fault = self._service._noted(method, request, self._context)
+        if fault is not None and fault not in (unavailable, internal, too_large):
+            # It only waits for something, or looks at what came.
+            fault(self._context)
+        elif fault is not None:
+            self._fault = fault
+            self._service._wake()
+
+    def say(self) -> Iterator[worker_pb2.WorkStreamResponse]:
+        service, context = self._service, self._context
+        while context.is_active():
+            with service.changed:
+                service.changed.wait_for(self._has_something)
+                said = list(self._outgoing)
+                self._outgoing.clear()
+                tasks = self._taken()
+            if self._fault is not None:
+                self._fault(context)
+            yield from said
+            if tasks:
+                yield worker_pb2.WorkStreamResponse(tasks=tasks)
+            if service.drained:
+                yield worker_pb2.WorkStreamResponse(drained=True)
+                service.drained = False
+            if service.is_draining:
+                yield worker_pb2.WorkStreamResponse(draining=True)
+                return
+            if self._is_over and not self._outgoing:
+                return
+
+    def _taken(self) -> list[worker_pb2.Task]:
+        count = min(len(self._service.queue), self._credit)
+        self._credit -= count
+        return [self._service.queue.popleft() for _ in range(count)]
+
+    def _has_something(self) -> bool:
+        service = self._service
+        if service.is_mute:
+            return self._is_over or not self._context.is_active()
+        return bool(
+            self._outgoing
+            or service.drained
+            or (self._credit and service.queue)
+            or self._is_over
+            or self._fault
+            or service.is_draining
+            or not self._context.is_active()
         )
 
 

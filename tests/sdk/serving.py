@@ -65,6 +65,12 @@ def on_every_kind(test):
     return pytest.mark.parametrize("kind", ["async", "plain"])(test)
 
 
+def both_ways(test):
+    """Play *test* with a service that has streams, and with one that has none."""
+    ways = ["polls", "stream"]
+    return pytest.mark.parametrize("service", ways, indirect=True)(test)
+
+
 def add(module: starflow.Module, kind: str, body: Any, **options: Any) -> None:
     """Offer *body*, a plain function of (ctx, req), as `m.f` of either kind."""
     if kind == "plain":

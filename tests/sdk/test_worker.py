@@ -11,7 +11,7 @@ import starflow
 from starflow.v1 import failure_pb2, payload_pb2
 from starflow.v1 import worker_service_pb2 as pb
 from tests.sdk.fake_service import PATIENCE_SECONDS, too_large
-from tests.sdk.serving import add, executed, on_every_kind, serving
+from tests.sdk.serving import add, both_ways, executed, on_every_kind, serving
 
 PERMANENT = failure_pb2.RETRYABILITY_PERMANENT
 
@@ -28,6 +28,7 @@ class Receipt:
     cents: int
 
 
+@both_ways
 @on_every_kind
 async def test_a_function_gets_its_request_and_its_result_is_reported(
     service, module, kind
@@ -61,6 +62,7 @@ async def test_a_worker_registers_what_it_offers(service, module):
     assert spec.attempt_timeout.seconds == 9
 
 
+@both_ways
 @on_every_kind
 async def test_an_exception_becomes_a_failure_and_the_worker_lives(
     service, module, kind
@@ -113,6 +115,7 @@ async def test_what_cannot_be_converted_is_a_permanent_failure(
     assert result.failure.retryability == PERMANENT
 
 
+@both_ways
 @on_every_kind
 @pytest.mark.parametrize("seconds", [None, 1.5])
 async def test_a_function_can_wait_for_a_signal(service, module, kind, seconds):
@@ -170,6 +173,7 @@ async def test_a_first_attempt_has_no_past(service, module):
     assert (await executed(service, module)).output.json == "[null,null]"
 
 
+@both_ways
 async def test_functions_that_block_the_loop_do_not_stop_the_heart(service, module):
     service.heartbeat_seconds = 0.02
 
@@ -184,6 +188,7 @@ async def test_functions_that_block_the_loop_do_not_stop_the_heart(service, modu
     assert (await executed(service, module)).WhichOneof("outcome") == "output"
 
 
+@both_ways
 async def test_progress_travels_with_heartbeats_once(service, module):
     service.heartbeat_seconds = 0.02
 
@@ -205,6 +210,7 @@ def has_progress(request: pb.HeartbeatRequest) -> bool:
     return any(task.HasField("progress") for task in request.tasks)
 
 
+@both_ways
 async def test_a_heartbeat_can_be_asked_for(service, module):
     service.heartbeat_seconds = 3600.0
 
@@ -216,6 +222,7 @@ async def test_a_heartbeat_can_be_asked_for(service, module):
     assert (await executed(service, module)).WhichOneof("outcome") == "output"
 
 
+@both_ways
 async def test_the_last_progress_comes_before_the_failure(service, module):
     """Or the next attempt would begin from an older one."""
 
@@ -276,6 +283,7 @@ async def test_progress_without_a_json_form_is_the_functions_own_error(service, 
     assert (await executed(service, module)).failure.code == "CONVERSION_ERROR"
 
 
+@both_ways
 async def test_an_abandoned_async_function_is_cancelled(service, module):
     ended = asyncio.Event()
 
@@ -297,6 +305,7 @@ async def test_an_abandoned_async_function_is_cancelled(service, module):
     assert service.results == {}
 
 
+@both_ways
 async def test_an_abandoned_plain_function_can_ask(service, module):
     raised = threading.Event()
     reasons = []
@@ -372,6 +381,7 @@ async def test_plain_functions_run_at_the_same_time(service, module):
             assert result.WhichOneof("outcome") == "output"
 
 
+@both_ways
 async def test_a_task_for_a_function_not_offered_fails(service, module):
     add(module, "plain", lambda ctx, req: 0)
     async with serving(service, module):

@@ -16,7 +16,7 @@ from tests.sdk.fake_service import (
     internal,
     unavailable,
 )
-from tests.sdk.serving import add, on_every_kind, serving
+from tests.sdk.serving import add, both_ways, on_every_kind, serving
 
 
 @on_every_kind
@@ -52,6 +52,7 @@ async def test_a_drained_worker_lets_functions_end_and_reports_them(
     assert len(service.queue) == 1
 
 
+@both_ways
 async def test_what_does_not_end_within_the_grace_is_given_back(service, module, gate):
     told = threading.Event()
     cancelled = asyncio.Event()
@@ -83,6 +84,7 @@ async def test_what_does_not_end_within_the_grace_is_given_back(service, module,
     assert told.is_set()
 
 
+@both_ways
 async def test_stopping_twice_ends_the_grace(service, module, gate):
     @module.function
     async def f():

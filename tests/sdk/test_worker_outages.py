@@ -17,7 +17,7 @@ from tests.sdk.fake_service import (
     not_registered,
     too_large,
 )
-from tests.sdk.serving import add, executed, serving
+from tests.sdk.serving import add, both_ways, executed, serving
 
 PERMANENT = failure_pb2.RETRYABILITY_PERMANENT
 
@@ -64,6 +64,7 @@ async def test_results_that_gather_are_reported_together(service, module):
     assert sizes[1] >= 20
 
 
+@both_ways
 async def test_nothing_is_lost_while_the_service_is_away(service, module, gate):
     @module.function
     def f(req: int):
@@ -86,6 +87,7 @@ async def test_nothing_is_lost_while_the_service_is_away(service, module, gate):
         assert (await asyncio.to_thread(service.result, after)).output.json == "99"
 
 
+@both_ways
 async def test_a_restarted_service_soon_hears_who_holds_what(service, module, gate):
     """It keeps tasks for their holders for a second only."""
     service.heartbeat_seconds = 3600.0
@@ -106,6 +108,7 @@ async def test_a_restarted_service_soon_hears_who_holds_what(service, module, ga
     assert [task.task_token for task in beat.tasks] == [token]
 
 
+@both_ways
 async def test_a_task_is_held_until_its_result_is_answered(service, module):
     service.heartbeat_seconds = 0.02
     beats = []
@@ -141,6 +144,7 @@ async def test_a_worker_that_was_forgotten_registers_again(service, module, meth
     assert result.WhichOneof("outcome") == "output"
 
 
+@both_ways
 async def test_a_result_that_the_service_cannot_use_becomes_a_failure(service, module):
     add(module, "plain", lambda ctx, req: 0)
     rejected = pb.Completion(
@@ -165,6 +169,7 @@ def has_failed(service: FakeService, token: str) -> Any:
     return result is not None and result.HasField("failure") and result.failure
 
 
+@both_ways
 async def test_a_result_that_comes_too_late_is_let_go(service, module, caplog):
     caplog.set_level(logging.INFO, "starflow.worker")
     add(module, "plain", lambda ctx, req: 0)

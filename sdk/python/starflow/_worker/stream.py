@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from starflow._connection import Backoff
 from starflow._worker.link import Link, may_help_later
+from starflow._worker.outbox import Report
 from starflow._worker.wire import Desk, Wire
 from starflow.errors import RequestError
 
@@ -77,7 +78,7 @@ class Stream:
         while True:
             wire = self._wire
             error = self._talk(wire)
-            self._desk.outbox.put_back(wire.end())
+            self._take_back(wire.end(), error)
             self._desk.ledger.forget_credit()
             if self._is_done():
                 return
@@ -100,6 +101,28 @@ class Stream:
         except RequestError as error:
             return error
         return None
+
+    def _take_back(self, reports: list[Report], error: RequestError | None) -> None:
+        """Send results again that a stream has left unanswered, on the next one."""
+        if error is None or may_help_later(error):
+            self._desk.outbox.put_back(reports)
+            return
+        # The stream was refused, perhaps for what it carried: each on its own, then.
+        _logger.error("the stream was refused: %s", error)
+        for report in reports:
+            self._report(report)
+
+    def _report(self, report: Report) -> None:
+        outbox = self._desk.outbox
+        try:
+            (completion,) = self._link.complete([report.result])
+        except RequestError as error:
+            if may_help_later(error):
+                outbox.put_back([report])
+            else:
+                outbox.give_up(report, error)
+        else:
+            outbox.judged(report, completion)
 
     def _is_done(self) -> bool:
         is_told = self._is_closing and not self._desk.outbox

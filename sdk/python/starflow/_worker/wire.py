@@ -220,6 +220,7 @@ class Wire:
             if acknowledgement.error.code != _INVALID_ARGUMENT:
                 outbox.put_back(sent.reports)
                 self._resume_at = time.monotonic() + _PAUSE_SECONDS
+                self.wake()
                 return
             message = acknowledgement.error.message
             _logger.error("the progress of tasks is lost: %s", message)
