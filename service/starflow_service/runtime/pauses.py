@@ -21,6 +21,16 @@ def pause_of(abort: Abort | None) -> Pause:
     return Pause(reason, f"{message}{stack}"[:_MESSAGE_MAX])
 
 
+def lost_history(acknowledged_version: int, version: int) -> Pause:
+    """Return the pause of a run that had more events than the store has."""
+    message = (
+        f"the store lost events of this run: it had {acknowledged_version}, and"
+        f" {version} are left. Workers may have done what the lost ones told."
+        " UnpauseRun lets the run go on from its last event, TerminateRun ends it"
+    )
+    return Pause(PauseReason.LOST_HISTORY, message)
+
+
 def crash_loop(times: int) -> Pause:
     """Return the pause of a run that took its process down so often."""
     message = (

@@ -29,6 +29,8 @@ from starflow_service.runtime.types import PauseReason
 
 log = structlog.get_logger()
 
+# A start does not try these again.
+_FOR_A_PERSON = (PauseReason.CRASH_LOOP, PauseReason.LOST_HISTORY)
 _PAGE = 500
 _RETRY_S = 1.0
 # How long a script may compute before nobody waits for it to stand still.
@@ -145,7 +147,7 @@ class Recovery:
 
         Return whether the script may be able to go on.
         """
-        is_out = run.pause and run.pause.reason is PauseReason.CRASH_LOOP
+        is_out = run.pause and run.pause.reason in _FOR_A_PERSON
         if run.phase is Phase.PAUSED and not is_out:
             run.pause = None
             run.phase = Phase.RUNNABLE
@@ -231,6 +233,9 @@ def make_pending(run: LiveRun, version: int, registry: Registry) -> PendingCall:
 def _wanted(run: LiveRun) -> list[int]:
     """Return the versions of the calls that workers have to execute."""
     if run.history.finish is not None:
+        return []
+    if run.pause is not None and run.pause.reason is PauseReason.LOST_HISTORY:
+        # They may have ended, with results that were lost.
         return []
     return [v for v, call in run.history.calls.items() if call.yielded is None]
 

@@ -23,6 +23,7 @@ from starflow_backends.store import (
     ConflictError,
     CorruptError,
     DeletedError,
+    LostHistoryError,
     NotOwnerError,
     Phase,
     Store,
@@ -50,6 +51,7 @@ from starflow_service.runtime.errors import (
 )
 from starflow_service.runtime.index import adopt, changed_entry, index_changes
 from starflow_service.runtime.live import Input, LiveRun, Stored
+from starflow_service.runtime.losses import park_lost
 from starflow_service.runtime.notes import Pause
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.partitions import Partitions
@@ -279,6 +281,8 @@ class Runs:
         except (LogCorruptError, CorruptError) as error:
             await self._park_corrupt(run, str(error))
             self._fail(run, inputs, LogCorruptedError(run.run_id, str(error)))
+        except LostHistoryError as error:
+            await self._park_lost(run, inputs, error)
         except NotOwnerError:
             self._fail(run, inputs, RunMovingError(run.key))
         except StoreError as error:
@@ -295,10 +299,23 @@ class Runs:
                 error = AssertionError(f"the interpreter was ended by {error!r}")
             self._fail(run, inputs, error)
 
-    def _conflict(
-        self, run: LiveRun, inputs: list[Input], error: ConflictError
+    async def _park_lost(
+        self, run: LiveRun, inputs: list[Input], loss: LostHistoryError
     ) -> None:
-        """Somebody else wrote: apply the inputs to the log as it is now."""
+        """Park the run, and apply the inputs to what it is then."""
+        if await park_lost(self._store, loss, self._append_id()):
+            self._conflict(run, inputs, LogCorruptedError(run.run_id, str(loss)))
+            self._on_lost(run.key)
+        else:
+            self._fail(run, inputs, LogCorruptedError(run.run_id, str(loss)))
+
+    def _append_id(self) -> str:
+        return f"{self._boot}.{next(self._append_ids)}"
+
+    def _conflict(
+        self, run: LiveRun, inputs: list[Input], error: ConflictError | RuntimeRefusal
+    ) -> None:
+        """The log is another: apply the inputs to it as it is now."""
         again = [one for one in inputs if one.tries_left and not one.answer.done()]
         for one in again:
             one.tries_left -= 1
@@ -531,7 +548,7 @@ class Runs:
         append = Append(
             run.key,
             run.version,
-            f"{self._boot}.{next(self._append_ids)}",
+            self._append_id(),
             [encode(event) for event in events],
             phase,
             timers,

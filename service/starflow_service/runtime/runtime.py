@@ -7,7 +7,14 @@ from collections.abc import AsyncIterator, Callable, Container
 
 import structlog
 
-from starflow_backends.store import CorruptError, DueTimer, Phase, Store, StoreError
+from starflow_backends.store import (
+    CorruptError,
+    DueTimer,
+    LostHistoryError,
+    Phase,
+    Store,
+    StoreError,
+)
 from starflow_service.engine.events import (
     Call,
     Drop,
@@ -536,7 +543,11 @@ class Runtime:
         self, key: str, namespace: str, run_id: str, error: LogCorruptedError
     ) -> RunView:
         """Say of a run whose log cannot be read what the index knows."""
-        stored = await self.store.load(key)
+        try:
+            stored = await self.store.load(key)
+        except LostHistoryError:
+            # Nothing is left that could be shown.
+            raise error from None
         if stored is None:
             raise RunNotFoundError(namespace, run_id)
         pause = Note.decode(stored.note).pause

@@ -39,6 +39,7 @@ class PauseReason(IntEnum):
     LOG_CORRUPT = 3
     INTERNAL = 4
     CRASH_LOOP = 5
+    LOST_HISTORY = 6
 
 
 class ConflictPolicy(Enum):

@@ -35,6 +35,7 @@ class PauseReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PAUSE_REASON_LOG_CORRUPT: _ClassVar[PauseReason]
     PAUSE_REASON_INTERNAL: _ClassVar[PauseReason]
     PAUSE_REASON_CRASH_LOOP: _ClassVar[PauseReason]
+    PAUSE_REASON_LOST_HISTORY: _ClassVar[PauseReason]
 
 class CallState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -64,6 +65,7 @@ PAUSE_REASON_LIMIT: PauseReason
 PAUSE_REASON_LOG_CORRUPT: PauseReason
 PAUSE_REASON_INTERNAL: PauseReason
 PAUSE_REASON_CRASH_LOOP: PauseReason
+PAUSE_REASON_LOST_HISTORY: PauseReason
 CALL_STATE_UNSPECIFIED: CallState
 CALL_STATE_NO_WORKER: CallState
 CALL_STATE_WORKERS_BUSY: CallState
