@@ -171,6 +171,10 @@ const (
 	// The server's process died several times in a row while it was computing this run.
 	// A start does not try it again.
 	PauseReason_PAUSE_REASON_CRASH_LOOP PauseReason = 5
+	// The store lost events of the run that it had acknowledged, as a Redis does that is
+	// replaced by a replica which lags. A start does not try it again: UnpauseRun lets it
+	// go on from its last event, TerminateRun ends it.
+	PauseReason_PAUSE_REASON_LOST_HISTORY PauseReason = 6
 )
 
 // Enum value maps for PauseReason.
@@ -182,6 +186,7 @@ var (
 		3: "PAUSE_REASON_LOG_CORRUPT",
 		4: "PAUSE_REASON_INTERNAL",
 		5: "PAUSE_REASON_CRASH_LOOP",
+		6: "PAUSE_REASON_LOST_HISTORY",
 	}
 	PauseReason_value = map[string]int32{
 		"PAUSE_REASON_UNSPECIFIED":     0,
@@ -190,6 +195,7 @@ var (
 		"PAUSE_REASON_LOG_CORRUPT":     3,
 		"PAUSE_REASON_INTERNAL":        4,
 		"PAUSE_REASON_CRASH_LOOP":      5,
+		"PAUSE_REASON_LOST_HISTORY":    6,
 	}
 )
 
@@ -1193,14 +1199,15 @@ const file_starflow_v1_run_proto_rawDesc = "" +
 	"\x14RUN_VIEW_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRUN_VIEW_BASIC\x10\x01\x12\x11\n" +
 	"\rRUN_VIEW_FULL\x10\x02\x12\x18\n" +
-	"\x14RUN_VIEW_WITH_SCRIPT\x10\x03*\xbb\x01\n" +
+	"\x14RUN_VIEW_WITH_SCRIPT\x10\x03*\xda\x01\n" +
 	"\vPauseReason\x12\x1c\n" +
 	"\x18PAUSE_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cPAUSE_REASON_REPLAY_MISMATCH\x10\x01\x12\x16\n" +
 	"\x12PAUSE_REASON_LIMIT\x10\x02\x12\x1c\n" +
 	"\x18PAUSE_REASON_LOG_CORRUPT\x10\x03\x12\x19\n" +
 	"\x15PAUSE_REASON_INTERNAL\x10\x04\x12\x1b\n" +
-	"\x17PAUSE_REASON_CRASH_LOOP\x10\x05*\xe0\x01\n" +
+	"\x17PAUSE_REASON_CRASH_LOOP\x10\x05\x12\x1d\n" +
+	"\x19PAUSE_REASON_LOST_HISTORY\x10\x06*\xe0\x01\n" +
 	"\tCallState\x12\x1a\n" +
 	"\x16CALL_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CALL_STATE_NO_WORKER\x10\x01\x12\x1b\n" +
