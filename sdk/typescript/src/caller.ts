@@ -1,6 +1,7 @@
 /** How requests are sent: again and again, until they are answered or patience ends. */
 import type { CallOptions } from "@connectrpc/connect";
 import { Connection, type ConnectionOptions, type Opened } from "./connection.js";
+import { StarflowError } from "./errors.js";
 import type { Numbers } from "./json.js";
 import { requestError } from "./status.js";
 import { Trial } from "./trial.js";
@@ -23,6 +24,13 @@ export interface Call {
   abortSignal?: AbortSignal | undefined;
 }
 
+class Closed extends StarflowError {
+  constructor() {
+    super("the client is closed");
+    this.name = "StarflowError";
+  }
+}
+
 /** What all parts of a client have in common. */
 export class Caller {
   /** @internal */
@@ -30,6 +38,7 @@ export class Caller {
   readonly numbers: Numbers;
   protected readonly patienceMs: number;
   protected readonly opened: Opened;
+  private isClosed = false;
 
   constructor(options: ClientOptions) {
     this.connection = new Connection(options);
@@ -42,6 +51,16 @@ export class Caller {
     return this.connection.namespace;
   }
 
+  /** Closes the connection, and ends all that waits. What was started goes on. */
+  close(): void {
+    this.isClosed = true;
+    this.opened.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   /** Sends a request until it is answered or patience ends. */
   protected async call<Answer>(
     send: (options: CallOptions) => Promise<Answer>,
@@ -52,12 +71,22 @@ export class Caller {
     const timeoutMs = Math.ceil(waitMs + marginMs);
     const options = { timeoutMs, ...(abortSignal && { signal: abortSignal }) };
     for (;;) {
+      this.checkOpen();
       try {
         return await send(options);
       } catch (error) {
-        await trial.pause(requestError(error, this.connection.address));
+        await trial.pause(this.requestError(error));
       }
     }
+  }
+
+  /** Returns the error for a failed call. */
+  protected requestError(error: unknown): Error {
+    return this.isClosed ? new Closed() : requestError(error, this.connection.address);
+  }
+
+  protected checkOpen(): void {
+    if (this.isClosed) throw new Closed();
   }
 
   /** Yields what is on the pages that `ask` returns, one after the other. */

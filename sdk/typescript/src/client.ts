@@ -36,7 +36,6 @@ import {
 import { Operations } from "./operations.js";
 import { outcome, Run } from "./run.js";
 import { type Bundle, type Script, scriptSource } from "./script.js";
-import { requestError } from "./status.js";
 import { Trial } from "./trial.js";
 import { payload, toDuration } from "./wire.js";
 
@@ -134,15 +133,6 @@ export class Client extends Operations {
   constructor(options: ClientOptions = {}) {
     super(options);
     this.stub = createClient(WorkflowService, this.opened.transport);
-  }
-
-  /** Closes the connection. What was started goes on. */
-  close(): void {
-    this.opened.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 
   /**
@@ -433,6 +423,7 @@ export class Client extends Operations {
     request: GetEventsRequest,
     abortSignal: AbortSignal | undefined,
   ): AsyncGenerator<GetEventsResponse, void, undefined> {
+    this.checkOpen();
     const ended = new AbortController();
     const signals = [ended.signal, ...(abortSignal ? [abortSignal] : [])];
     const listen = () => setTimeout(() => ended.abort(), SILENCE_MS_MAX);
@@ -446,7 +437,7 @@ export class Client extends Operations {
         silence = listen();
       }
     } catch (error) {
-      throw requestError(error, this.connection.address);
+      throw this.requestError(error);
     } finally {
       clearTimeout(silence);
       // Whoever stops in the middle must not leave the server streaming.

@@ -98,7 +98,8 @@ export class Link {
   ): Promise<HeartbeatResponse> {
     const request = { ...this.who, tasks, ...(waitMs > 0 && { wait: toDuration(waitMs) }) };
     const send = (options: CallOptions) => this.stub.heartbeat(request, options);
-    return this.send(send, waitMs + BEAT_MS_MAX, abortSignal);
+    const marginMs = Math.min(BEAT_MS_MAX, 2 * this.heartbeatMs);
+    return this.send(send, waitMs + marginMs, abortSignal);
   }
 
   /** Opens a stream, which ends with `abortSignal`. */
@@ -111,6 +112,15 @@ export class Link {
     } catch (error) {
       throw requestError(error, this.connection.address);
     }
+  }
+
+  /**
+   * Gives the connection up, because nobody answers on it; the next request opens another.
+   *
+   * A peer that vanished without a word leaves a connection that looks sound for long.
+   */
+  reset(): void {
+    this.opened.close();
   }
 
   /** Closes the connection; nothing else may be called any more. */

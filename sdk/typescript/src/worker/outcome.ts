@@ -33,9 +33,14 @@ export function returned(
   }
 }
 
-/** Returns the result for what a function threw. */
+/** Returns the result for what a function threw, whatever that is. */
 export function failed(taskToken: string, error: unknown, numbers: Numbers): TaskResult {
-  return withFailure(taskToken, failure.fromError(error, numbers));
+  try {
+    return withFailure(taskToken, failure.fromError(error, numbers));
+  } catch (problem) {
+    // A getter that throws, or a delay of NaN: a report there has to be all the same.
+    return permanent(taskToken, "BAD_ERROR", `what the function threw: ${String(problem)}`);
+  }
 }
 
 /** Returns a failure that the SDK found, and that every attempt would find again. */

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Backoff, pause } from "../backoff.js";
 import { Bell, Gate } from "../bell.js";
-import { InvalidRequest, WorkerNotRegistered } from "../errors.js";
+import { InvalidRequest, Unavailable, WorkerNotRegistered } from "../errors.js";
 import type {
   Completion,
   HeartbeatResponse,
@@ -234,6 +234,9 @@ export class Polling implements Courier {
         if (early) await pause(this.crew.link.heartbeatMs / 2, this.ended.signal);
       } catch (error) {
         if (this.isEnded) return;
+        if (error instanceof Unavailable && error.status === "DEADLINE_EXCEEDED") {
+          this.crew.link.reset();
+        }
         this.refused("heartbeat", error);
         await this.pause(backoff, error);
       }

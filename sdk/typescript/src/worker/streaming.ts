@@ -285,6 +285,12 @@ class OneStream {
     return Math.max(next - performance.now(), 0);
   }
 
+  private giveUp(): void {
+    this.crew.logger.warn("the service has fallen silent");
+    this.close();
+    this.crew.link.reset();
+  }
+
   /** Waits anew for the service to fall silent, which speaks every heartbeat interval. */
   private listen(): void {
     clearTimeout(this.silence);
@@ -292,7 +298,7 @@ class OneStream {
     this.silence = setTimeout(() => {
       this.isSilent = true;
       // What came while a function held the event loop is read before that.
-      setImmediate(() => this.isSilent && this.close());
+      setImmediate(() => this.isSilent && this.giveUp());
     }, 2 * this.crew.link.heartbeatMs);
   }
 }
