@@ -39,7 +39,7 @@ polyglot: $(STAMP)  ## build and check the workers in Go, Java, Rust, TypeScript
 .PHONY: sdk-go
 sdk-go: $(STAMP)  ## build, vet and test the SDK for Go
 	@cd sdk/go && go build ./... && go vet ./... && \
-		STARFLOW_PYTHON=$(CURDIR)/$(PY) go test -count=1 ./...
+		STARFLOW_PYTHON=$(CURDIR)/$(PY) go test -count=1 -parallel=8 ./...
 
 .PHONY: sdk-typescript
 sdk-typescript: $(STAMP)  ## build and test the SDK for TypeScript

@@ -87,11 +87,12 @@ func dialOptions(chosen clientOptions) []grpc.DialOption {
 			},
 			MinConnectTimeout: time.Second,
 		}),
-		// A peer that vanished without a word is noticed while a call waits for it. The
-		// service allows pings every 10 s.
+		// A peer that vanished without a word is noticed while a call waits for it: a new
+		// stream would go the same dead way. The service allows pings every 10 s, and
+		// whoever hears something needs none.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
-			Time:    30 * time.Second,
-			Timeout: 10 * time.Second,
+			Time:    12 * time.Second,
+			Timeout: 5 * time.Second,
 		}),
 		grpc.WithUserAgent("starflow-go/" + Version),
 	}, chosen.dial...)

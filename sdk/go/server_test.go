@@ -176,6 +176,7 @@ var transports = map[string][]starflow.WorkerOption{
 // overBoth runs a test for each of the transports.
 func overBoth(t *testing.T, test func(t *testing.T, options ...starflow.WorkerOption)) {
 	t.Helper()
+	t.Parallel()
 	for name, options := range transports {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -67,8 +67,9 @@ def test_the_code_is_formatted_and_vetted(go):
 @with_go
 def test_the_tests_of_the_module_pass(go, sdk_checks):
     options = ("-race",) if has_race_detector() else ()
-    # `count`, because Go knows nothing of the server that its results depend on.
-    passed, said = run(go, "test", *options, "-count=1", "./...")
+    # `count`, because Go knows nothing of the server that its results depend on;
+    # `parallel`, because most tests wait for one.
+    passed, said = run(go, "test", *options, "-count=1", "-parallel=8", "./...")
 
     assert passed, said
 
