@@ -9,10 +9,12 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 
+from starflow.v1 import queue_service_pb2
 from starflow.v1 import worker_service_pb2 as worker_pb
 from starflow.v1 import workflow_service_pb2 as pb
 from starflow.v1.failure_pb2 import Failure
 from starflow.v1.payload_pb2 import Payload
+from starflow.v1.retry_pb2 import RetryPolicy
 from starflow.v1.run_pb2 import RunState
 from starflow_backends import FullError, MemoryStore
 from tests.service.calls import (
@@ -31,6 +33,7 @@ from tests.service.calls import (
 )
 
 PLAIN = "def main(ctx, input):\n    return input\n"
+NOW = Duration()
 
 
 @pytest.fixture(autouse=True)
@@ -394,6 +397,113 @@ async def test_a_token_of_another_namespace_or_a_changed_one_is_rejected(
     assert {each.status for each in told} == {worker_pb.COMPLETION_STATUS_REJECTED}
     assert {each.rejection.reason for each in told} == {"FIELD_INVALID"}
     await complete(workers, result(task))
+
+
+async def test_a_task_of_a_run_that_is_over_is_nobodys_any_more(workflows, workers):
+    """Cancelled, terminated, finished without it: the answer is that it is too late."""
+    script = """
+load("flow", "start", "wait_signal")
+def main(ctx, input):
+    start(ctx, test.echo, input)
+    wait_signal(ctx, "go")
+"""
+    await start(workflows, script, run_id="done")
+    await start(workflows, run_id="ended")
+    await start(workflows, run_id="cancelled")
+    tasks = (await poll(workers, max_tasks=3)).tasks
+    await workflows.Signal(pb.SignalRequest(run_id="done", name="go", request_id="1"))
+    await workflows.TerminateRun(pb.TerminateRunRequest(run_id="ended"))
+    await workflows.CancelRun(pb.CancelRunRequest(run_id="cancelled"))
+    runs = [await finished(workflows, run_id) for run_id in ("done", "ended")]
+
+    completions = await complete(workers, *(result(task, "late") for task in tasks))
+
+    statuses = [completion.status for completion in completions]
+    assert len(tasks) == 3
+    assert statuses == [worker_pb.COMPLETION_STATUS_IGNORED] * 3
+    for run in runs:
+        assert (await finished(workflows, run.run_id)).version == run.version
+    # To give it back is too late as well, and does no harm.
+    released = [result(task, release=worker_pb.Release()) for task in tasks]
+    completions = await complete(workers, *released)
+    assert {each.status for each in completions} == {
+        worker_pb.COMPLETION_STATUS_IGNORED
+    }
+    assert list((await poll(workers, wait=NOW)).tasks) == []
+
+
+async def test_a_result_of_three_mebibytes_harms_nobody(workflows, workers):
+    """It is refused by itself; its neighbours count, and so does a failure after it."""
+    for n in range(3):
+        await start(workflows, run_id=f"r{n}")
+    first, large, last = (await poll(workers, max_tasks=3)).tasks
+    three_mebibytes = payload("x" * (3 << 20))
+
+    completions = await complete(
+        workers,
+        result(first, 1),
+        result(large, output=three_mebibytes),
+        result(last, 2),
+    )
+
+    assert [each.status for each in completions] == [
+        worker_pb.COMPLETION_STATUS_APPLIED,
+        worker_pb.COMPLETION_STATUS_REJECTED,
+        worker_pb.COMPLETION_STATUS_APPLIED,
+    ]
+    assert completions[1].rejection.reason == "TOO_LARGE"
+    too_large = Failure(code="RESULT_TOO_LARGE", retryability="RETRYABILITY_PERMANENT")
+    [completion] = await complete(workers, result(large, failure=too_large))
+    assert completion.status == worker_pb.COMPLETION_STATUS_APPLIED
+    states = [(await finished(workflows, f"r{n}")).state for n in range(3)]
+    assert [RunState.Name(state) for state in states] == [
+        "RUN_STATE_SUCCEEDED",
+        "RUN_STATE_FAILED",
+        "RUN_STATE_SUCCEEDED",
+    ]
+
+
+async def test_a_worker_may_poll_for_what_it_did_not_register(workflows, workers):
+    """It is asked for by name, and the registration is for those who name nothing."""
+    await register(workers, "test.other", worker="w")
+    await start(workflows)
+
+    assert list((await poll(workers, "test.other", wait=NOW)).tasks) == []
+    assert (await take(workers, "test.echo", worker="w")).function == "test.echo"
+
+
+async def test_two_workers_of_different_policies_are_told_of_it(workflows, workers):
+    """The newest holds, for the calls that are recorded from then on."""
+    once, twice = RetryPolicy(max_attempts=1), RetryPolicy(max_attempts=2)
+    await register(workers, "test.echo", "test.same", worker="a", retry_policy=once)
+    await start(workflows, run_id="before")
+
+    answer = await register(workers, "test.echo", worker="b", retry_policy=twice)
+    again = await register(workers, "test.echo", worker="c", retry_policy=twice)
+
+    assert list(answer.replaced_functions) == ["test.echo"]
+    assert list(again.replaced_functions) == []
+    await start(workflows, run_id="newer")
+    tasks = {task.run_id: task for task in (await poll(workers, max_tasks=2)).tasks}
+    failed = Failure(code="NO", retryability="RETRYABILITY_RETRYABLE")
+    await complete(workers, *(result(task, failure=failed) for task in tasks.values()))
+    assert (await finished(workflows, "before")).failure.code == "NO"
+    assert (await take(workers)).run_id == "newer"
+
+
+async def test_a_token_of_a_queue_that_is_gone(service, workflows, workers):
+    """Limits come and go while a worker has the task."""
+    limits = queue_service_pb2.QueueLimits(max_in_flight=1)
+    await service.queues.SetQueue(
+        queue_service_pb2.SetQueueRequest(name="test", limits=limits)
+    )
+    await start(workflows)
+    task = await take(workers)
+    await service.queues.DeleteQueue(queue_service_pb2.DeleteQueueRequest(name="test"))
+
+    [completion] = await complete(workers, result(task, 1))
+
+    assert completion.status == worker_pb.COMPLETION_STATUS_APPLIED
 
 
 # A store without space
