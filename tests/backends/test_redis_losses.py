@@ -1,6 +1,5 @@
 """Redis comes back with less than it had, or as another one."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from starflow_backends.redis import RedisStore
 from starflow_backends.redis_history import History
 from starflow_backends.testing import appended, assert_run
 from tests.support.processes import until
+from tests.support.redis_past import Past
 from tests.support.redis_proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.redis_stores import (
@@ -73,23 +73,6 @@ async def test_a_flushed_redis_ends_the_service(store, redis):
     with pytest.raises(UnsafeError, match="has lost the store"):
         await store.append(appended("ns/r", 1, b"two"))
     assert isinstance(await loss_of(store), UnsafeError)
-
-
-class Past:
-    """What Redis has now, to be put back later."""
-
-    def __init__(self, redis):
-        self._redis = redis
-        self._copy = redis.place / "past"
-        copy = shutil.copytree if redis.data.is_dir() else shutil.copy
-        copy(redis.data, self._copy)
-
-    def come_back(self):
-        data = self._redis.data
-        self._redis.kill()
-        data.rename(self._redis.place / "lost")
-        self._copy.rename(data)
-        self._redis.start()
 
 
 async def test_runs_that_lost_events_are_not_continued_and_others_are(store, redis):

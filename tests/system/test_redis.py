@@ -6,7 +6,6 @@ Which moments is decided by a seed: SYSTEM_SEEDS="7 8 9" plays others.
 import asyncio
 import contextlib
 import os
-import signal
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +14,8 @@ from random import Random
 import pytest
 
 from starflow_backends.redis import RedisStore
-from tests.support.processes import Server, until
+from tests.support.processes import Server, until, until_async
+from tests.support.redis_past import Past
 from tests.support.redis_server import RedisServer, free_port
 from tests.system.histories import Outage
 from tests.system.scene import Scene, open_scene
@@ -26,8 +26,6 @@ pytestmark = pytest.mark.system
 RUNS = 60
 KILLS = 3
 SEEDS = [int(seed) for seed in os.environ.get("SYSTEM_SEEDS", "1").split()]
-
-STEP_BY_STEP, _ = SCRIPTS[0]
 
 
 @pytest.fixture
@@ -96,50 +94,6 @@ async def redis_killed(scene: Scene, redis: RedisServer):
     scene.outages.append(Outage(begin_ns, time.time_ns()))
 
 
-async def test_a_second_server_is_refused_and_takes_over_in_the_end(tmp_path, redis):
-    async with open_scene(tmp_path, store=store_in(redis)) as scene:
-        await scene.start_worker()
-        second = scene.stage.add(second_server(tmp_path, redis))
-
-        refusal = await second.refuse_to_start()
-
-        assert "Traceback" not in refusal
-        assert f"in use by process {scene.server.pid} on " in refusal
-        run = await scene.client.start(STEP_BY_STEP, input={"start": 0, "ms": 1})
-        assert await run.result() == {"value": 45}
-        await scene.server.kill()
-        await second.start()
-
-
-async def test_a_frozen_server_that_lost_the_store_ends(tmp_path, redis):
-    async with open_scene(tmp_path, store=store_in(redis)) as scene:
-        await scene.start_worker()
-        run = await scene.client.start(STEP_BY_STEP, input={"start": 0, "ms": 100})
-        begin_ns = time.time_ns()
-        scene.server.send(signal.SIGSTOP)
-        second = scene.stage.add(second_server(tmp_path, redis))
-        await second.start()
-
-        scene.server.send(signal.SIGCONT)
-
-        assert await scene.server.wait() == 1
-        last = scene.server.output.strip().splitlines()[-1]
-        assert f"was taken over by process {second.pid} on " in last
-        assert "store.lost" in scene.server.output
-        # The run goes on wherever its server is.
-        assert await second.terminate() == 0
-        await scene.server.start()
-        scene.outages.append(Outage(begin_ns, time.time_ns()))
-        assert await run.result() == {"value": 45}
-        await scene.check(run.id)
-
-
-def second_server(tmp_path: Path, redis: RedisServer) -> Server:
-    place = tmp_path / "second"
-    place.mkdir()
-    return Server(place, store=store_in(redis))
-
-
 async def test_a_server_ends_when_redis_lost_what_it_acknowledged(tmp_path, redis):
     async with open_scene(tmp_path, store=store_in(redis)) as scene:
         await scene.start_worker()
@@ -147,6 +101,45 @@ async def test_a_server_ends_when_redis_lost_what_it_acknowledged(tmp_path, redi
 
         assert await scene.server.wait() == 1
         assert "has lost the store" in scene.server.output
+
+
+async def test_of_a_redis_that_went_back_the_runs_that_lost_events_wait(
+    tmp_path, redis
+):
+    """Nobody continues them; the others end, and so do they when a person says so."""
+    hold = "def main(ctx, input):\n    return step.hold(ctx, input)\n"
+    async with open_scene(tmp_path, store=store_in(redis)) as scene:
+        await scene.start_worker()
+        kept, lost = [
+            await scene.client.start(hold, run_id=run_id, input={"gate": run_id})
+            for run_id in ("kept", "lost")
+        ]
+        await until(lambda: scene.journal.count() >= 2, "both calls are begun")
+        past = Past(redis)
+        scene.open_gate("lost")
+        await lost.result()
+
+        past.come_back()
+        scene.open_gate("kept")
+
+        assert await kept.result() is not None
+        view = await until_view(scene, lost.id, lambda v: v.pause_reason)
+        assert view.pause_reason == "LOST_HISTORY"
+        assert "2 are left" in view.pause_message
+        await scene.client.unpause(lost.id)
+        assert await lost.result() is not None
+
+
+async def until_view(scene: Scene, run_id: str, holds):
+    """Wait until a run is as wanted; return it."""
+    views = []
+
+    async def is_so():
+        views.append(await scene.client.get(run_id))
+        return holds(views[-1])
+
+    await until_async(is_so, "the run is as wanted")
+    return views[-1]
 
 
 async def test_a_weaker_redis_is_used_only_if_that_is_said(tmp_path, redis):
