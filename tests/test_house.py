@@ -119,6 +119,18 @@ ROOMS = {
             "structlog",
         },
     ),
+    "store_tools": Room(
+        f"{SERVICE}/store_tools",
+        frozenset(
+            {
+                "starflow_service.store_tools",
+                "starflow_service.rpc.codec",
+                "starflow_service.runtime",
+                "starflow_service.engine",
+                "starflow_backends",
+            }
+        ),
+    ),
     "app": Room(
         SERVICE,
         GRPC

@@ -1,4 +1,4 @@
-"""``python -m starflow_service`` starts a server."""
+"""``python -m starflow_service`` starts a server; with ``store``, looks after one's."""
 
 import os
 import sys
@@ -8,11 +8,12 @@ _EXTRA = frozenset({"greenlet", "grpc_health", "grpc_reflection", "structlog"})
 
 
 def run() -> int:
-    """Run the server; say how to install what is missing."""
+    """Run what is asked for; say how to install what is missing."""
     # What gRPC's core writes to stderr is said by us, in lines that can be read.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from starflow_service.app import main
+        from starflow_service.store_tools.cli import main as store_main
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
@@ -22,6 +23,8 @@ def run() -> int:
             " pip install 'starflow-grpc[service]'\n"
         )
         return 1
+    if sys.argv[1:2] == ["store"]:
+        return store_main(sys.argv[2:])
     return main()
 
 

@@ -21,4 +21,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["serve"]:
         # The service reads its own options, which are not ours to know.
         return _serve.serve(arguments[1:])
+    if arguments[:1] == ["store"]:
+        return _serve.store(arguments[1:])
     return _parser.execute(arguments)

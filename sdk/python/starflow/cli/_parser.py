@@ -146,10 +146,18 @@ def _add_serve(commands: Any) -> None:
         "serve", help="start a server; serve --help lists its options", add_help=False
     )
     parser.set_defaults(execute=_refuse_options_before_serve)
+    parser = commands.add_parser(
+        "store",
+        help="check, export or import a store that no server uses; see store --help",
+        add_help=False,
+    )
+    parser.set_defaults(execute=_refuse_options_before_serve)
 
 
 def _refuse_options_before_serve(_: argparse.Namespace) -> int:
-    raise _exits.CommandError("serve comes first: starflow serve [OPTIONS]")
+    raise _exits.CommandError(
+        "serve and store come first, as in starflow serve [OPTIONS]"
+    )
 
 
 def _add_run(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""`starflow serve`: hands over to the service, which is a program of its own."""
+"""`starflow serve` and `starflow store`: hand over to the service, another program."""
 
 import importlib.util
 import os
@@ -27,6 +27,11 @@ def serve(arguments: Sequence[str]) -> int:
     # exec and not a child: signals and exit code are then the service's own.
     command = [sys.executable, "-m", "starflow_service", *arguments]
     os.execv(sys.executable, command)
+
+
+def store(arguments: Sequence[str]) -> int:
+    """Do as `serve`, for what is done to a store that no server uses."""
+    return serve(["store", *arguments])
 
 
 def missing() -> list[str]:
