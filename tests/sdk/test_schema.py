@@ -184,3 +184,20 @@ async def test_the_service_warns_of_a_request_that_contradicts_the_types(module)
     (finding,) = found.diagnostics
     assert (finding.severity, finding.line) == ("WARNING", 2)
     assert "street" in finding.message
+
+
+async def test_models_come_and_go_as_themselves(module):
+    @module.function
+    async def pack(ctx, req: Parcel) -> Parcel:
+        assert isinstance(req.within[0].to, Place)
+        return req.within[0].model_copy(update={"colour": Colour.NONE})
+
+    script = "def main(ctx, input):\n    return m.pack(ctx, input)\n"
+    inner = Parcel(to=Place(street="Low St"))
+    outer = Parcel(to=Place(street="High St"), within=[inner])
+    async with TestServer([module]) as server:
+        back = await server.run(script, input=outer, result_type=Parcel)
+        with pytest.raises(starflow.RunFailed, match="street"):
+            await server.run(script, input={"to": {}})
+
+    assert back == inner.model_copy(update={"colour": Colour.NONE})

@@ -149,6 +149,41 @@ def test_what_no_process_can_import_is_refused(module):
         module.function(runs_in="moon", name="g")(lambda: 1)
 
 
+@pytest.mark.parametrize("kind", ["async", "plain", "process"])
+async def test_a_function_of_a_cancelled_run_is_told_to_stop(kind, tmp_path):
+    module, note = starflow.Module("placed"), tmp_path / "note"
+
+    if kind == "async":
+
+        @module.function
+        async def listens(path: str):
+            note.write_text("began")
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                note.write_text("ended")
+    elif kind == "plain":
+
+        @module.function
+        def listens(ctx, path: str):
+            note.write_text("began")
+            try:
+                while True:
+                    ctx.raise_if_cancelled()
+            finally:
+                note.write_text("ended")
+    else:
+        module = placed
+
+    async with working(module, processes=1) as (client, _):
+        run = await client.start(CALL.format("listens"), input=str(note))
+        await until(note.exists)
+        await run.cancel("enough")
+        await until(lambda: note.read_text() == "ended")
+        with pytest.raises(starflow.RunCancelled):
+            await run.result(timeout=60)
+
+
 # Limits
 
 
