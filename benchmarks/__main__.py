@@ -9,9 +9,10 @@ from pathlib import Path
 from benchmarks import engine, language, workloads
 from benchmarks.figures import Report
 from benchmarks.parked import PARKED
+from benchmarks.waiting import WAITING
 from benchmarks.workloads import Options
 
-WORKLOADS = (*workloads.WORKLOADS, PARKED)
+WORKLOADS = (*workloads.WORKLOADS, PARKED, *WAITING)
 PARTS = {**engine.PARTS, **language.PARTS}
 ALL = [*(workload.name for workload in WORKLOADS), *PARTS]
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks.__main__ import PARTS
+from benchmarks.waiting import WAITING
 from benchmarks.workloads import WORKLOADS
 from tests.support.processes import Process, Stage
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.system
 QUICK = ("--seconds", "0.5", "--warm-up", "0.2", "--runs", "5")
 # W3 and W4 wait for what a second of measuring has no time for.
 PLAYED = [workload for workload in WORKLOADS if workload.name in ("w1", "w2", "w5")]
+PLAYED += [workload for workload in WAITING if workload.name == "pollers"]
 # Told only where there is a Redis.
 OF_REDIS = {"CPU per step, redis"}
 

@@ -52,6 +52,7 @@ class WorkStream:
         self._namespace = self._worker_id = ""
         self._stream: Stream
         self._reading: asyncio.Task[None]
+        self._timer: asyncio.TimerHandle
         # Set when there may be something to say.
         self._news = asyncio.Event()
         # Set when a message has left.
@@ -78,13 +79,14 @@ class WorkStream:
         with self._workers.stream(
             self._namespace, self._worker_id, self._news.set
         ) as self._stream:
-            timer = asyncio.create_task(self._keep_alive())
+            self._keep_alive()
             self._reading = asyncio.create_task(self._read(first, requests))
             self._reading.add_done_callback(lambda _: self._news.set())
             try:
                 await self._write(welcome)
             finally:
-                await _end({timer, self._reading, *self._settling})
+                self._timer.cancel()
+                await _end({self._reading, *self._settling})
 
     async def _register(
         self, hello: pb.RegisterFunctionRequest
@@ -228,14 +230,14 @@ class WorkStream:
             response.drained = self._said_drained = True
         return bool(settled or leased or directives or response.drained)
 
-    async def _keep_alive(self) -> None:
+    def _keep_alive(self) -> None:
         """See to it that something is said once every heartbeat interval."""
-        while True:
-            await asyncio.sleep(self._options.heartbeat_s / 2)
-            if self._is_quiet:
-                self._is_overdue = True
-                self._news.set()
-            self._is_quiet = True
+        if self._is_quiet:
+            self._is_overdue = True
+            self._news.set()
+        self._is_quiet = True
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._options.heartbeat_s / 2, self._keep_alive)
 
 
 async def _end(begun: set[asyncio.Task[None]]) -> None:
