@@ -100,6 +100,44 @@ def test_a_worker_serves_until_it_is_told_to_stop(service, functions, as_json):
         assert levels == {"INFO"}
 
 
+PLACED = """
+import starflow
+
+placed = starflow.Module("placed")
+
+@placed.function(runs_in="process")
+def f(ctx):
+    ctx.log.warning("here", cents=5, what={1, 2})
+"""
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_functions_in_processes_log_through_the_worker(service, tmp_path, as_json):
+    path = tmp_path / "placed_functions.py"
+    path.write_text(PLACED)
+    options = ["--address", service.address, *(["--json"] if as_json else [])]
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "starflow.cli", "worker", str(path)),
+            *("--processes", "1", *options),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=subprocess_environment(),
+    ) as process:
+        result = service.result(service.deliver("placed.f"))
+        process.terminate()
+        _, err = process.communicate()
+
+    assert result.output.json == "null", result
+    (line,) = [line for line in err.splitlines() if "here" in line]
+    if as_json:
+        said = json.loads(line)
+        assert (said["cents"], said["what"], said["run_id"]) == (5, "{1, 2}", "run")
+    else:
+        assert line.endswith("attempt=1 cents=5 what={1, 2}")
+
+
 def test_serve_becomes_the_service(monkeypatch):
     executed = []
     monkeypatch.setattr(_serve, "_NEEDED", ("json",))

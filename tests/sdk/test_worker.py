@@ -139,7 +139,7 @@ async def test_a_function_knows_its_task(service, module, caplog):
         ):
             seen[name] = getattr(ctx, name)
         ctx.raise_if_cancelled()
-        ctx.log.info("charging %s", "x", extra={"cents": 5})
+        ctx.log.info("charging %s", "x", extra={"cents": 5}, name="Ada", euros=1)
 
     caplog.set_level(logging.INFO, "starflow.task")
 
@@ -165,6 +165,7 @@ async def test_a_function_knows_its_task(service, module, caplog):
     (record,) = [r for r in caplog.records if r.name == "starflow.task"]
     assert record.getMessage() == "charging x"
     assert (record.run_id, record.task_id, record.cents) == ("run", "run/1", 5)
+    assert (record.name_, record.euros) == ("Ada", 1)
 
 
 async def test_a_first_attempt_has_no_past(service, module):

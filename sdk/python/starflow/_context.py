@@ -13,6 +13,11 @@ from starflow.v1 import worker_service_pb2 as pb
 
 # Functions log below the worker's own logger, so that one setting rules both.
 _logger = logging.getLogger("starflow.task")
+# What `logging` itself takes by keyword, and what its records have.
+_OF_LOGGING = frozenset({"exc_info", "stack_info", "stacklevel", "extra"})
+_OF_RECORDS = frozenset(
+    {*vars(logging.makeLogRecord({})), "message", "asctime", "run_id", "task_id"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,12 @@ class TaskContext:
 
     @property
     def log(self) -> "logging.LoggerAdapter[logging.Logger]":
-        """A logger whose records carry run_id, task_id, function and attempt."""
+        """
+        A logger whose records carry run_id, task_id, function and attempt.
+
+        Keyword arguments become attributes of the record: `ctx.log.info("charged",
+        cents=5)`.
+        """
         bound = {
             "run_id": self.run_id,
             "task_id": self.task_id,
@@ -189,5 +199,9 @@ class TaskContext:
 class _TaskLogger(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
         # The base class throws away what the caller puts into `extra`.
-        kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
-        return msg, kwargs
+        extra = {**(kwargs.pop("extra", None) or {}), **(self.extra or {})}
+        for name in kwargs.keys() - _OF_LOGGING:
+            # A record has attributes of its own, which `logging` does not let go.
+            free = f"{name}_" if name in _OF_RECORDS else name
+            extra[free] = kwargs.pop(name)
+        return msg, {**kwargs, "extra": extra}

@@ -152,7 +152,10 @@ class Executor:
                     held.function, held.context, held.task, self.output_bytes_max
                 )
             request = self._request(held)
-            with _tracing.attempt(held.task):
+            if _tracing.is_used():
+                with _tracing.attempt(held.task):
+                    value = held.function.call(held.context, request)
+            else:
                 value = held.function.call(held.context, request)
             return outcome.returned(token, value, self.output_bytes_max)
         except _BadInput as error:

@@ -423,6 +423,12 @@ def _add_worker(commands: Any) -> None:
         default=64,
         help="how many tasks to execute at a time; 64 if left out",
     )
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        type=_positive("a number of processes"),
+        help="for functions that run in some; one for each CPU if left out",
+    )
     parser.set_defaults(execute=_worker.work)
 
 

@@ -18,6 +18,7 @@ from starflow._function import Module
 from starflow.cli import _exits
 
 _BOUND = ("run_id", "task_id", "function", "attempt")
+_OF_RECORDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
 
 
 def work(options: argparse.Namespace) -> int:
@@ -33,7 +34,12 @@ async def _serve(modules: list[Module], options: argparse.Namespace) -> None:
 
     logger = logging.getLogger("starflow.worker")
     async with Client(options.address, namespace=options.namespace) as client:
-        worker = Worker(client, modules=modules, concurrency=options.concurrency)
+        worker = Worker(
+            client,
+            modules=modules,
+            concurrency=options.concurrency,
+            processes=options.processes,
+        )
         names = ", ".join(function.name for module in modules for function in module)
         logger.info("worker %s offers %s at %s", worker.id, names, options.address)
         await worker.run()
@@ -124,11 +130,7 @@ class _Lines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        bound = [
-            f"{name}={getattr(record, name)}"
-            for name in _BOUND
-            if hasattr(record, name)
-        ]
+        bound = [f"{name}={value}" for name, value in _bound(record).items()]
         return " ".join([super().formatMessage(record), *bound])
 
 
@@ -142,9 +144,15 @@ class _JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        fields.update(
-            {name: getattr(record, name) for name in _BOUND if hasattr(record, name)}
-        )
+        fields |= _bound(record)
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+        # A field may be anything.
+        return json.dumps(fields, ensure_ascii=False, default=str)
+
+
+def _bound(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what a record carries beside its message: the task's names first."""
+    others = sorted(vars(record).keys() - _OF_RECORDS - set(_BOUND))
+    names = [*(name for name in _BOUND if hasattr(record, name)), *others]
+    return {name: getattr(record, name) for name in names}
