@@ -141,10 +141,10 @@ async def all_found(store, query):
 
 
 class Lockstep(RuleBasedStateMachine):
-    """Three stores and the model."""
+    """Four stores and the model."""
 
-    # Of the server that all examples share, each with a prefix of its own.
-    redis_url = ""
+    # Of the servers that all examples share, each with a prefix of its own.
+    redis_urls = "", ""
     prefixes = count()
 
     def __init__(self):
@@ -159,16 +159,23 @@ class Lockstep(RuleBasedStateMachine):
         self.sqlite = self.sqlite_at(self.directory / "first.db")
         self.runner.run(self.sqlite.open())
         self.prefix = next(self.prefixes)
-        self.redis = self.redis_again()
+        self.open_redis()
 
-    def redis_again(self):
-        store = LoneRedisStore(f"{self.redis_url}?prefix=x{self.prefix}&partitions=3")
-        self.runner.run(store.open())
-        return store
+    def open_redis(self):
+        self.redis, self.cluster = [
+            LoneRedisStore(f"{url}?prefix=x{self.prefix}&partitions=3")
+            for url in self.redis_urls
+        ]
+        self.runner.run(self.redis.open())
+        self.runner.run(self.cluster.open())
+
+    def close_redis(self):
+        self.runner.run(self.redis.close())
+        self.runner.run(self.cluster.close())
 
     @property
     def stores(self):
-        return self.memory, self.sqlite, self.redis
+        return self.memory, self.sqlite, self.redis, self.cluster
 
     def clock(self):
         return self.now_ns
@@ -181,7 +188,7 @@ class Lockstep(RuleBasedStateMachine):
         for name in RUNS:
             self.check_run(name)
         self.runner.run(self.sqlite.close())
-        self.runner.run(self.redis.close())
+        self.close_redis()
         self.runner.close()
         shutil.rmtree(self.directory)
 
@@ -301,8 +308,8 @@ class Lockstep(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.model.runs)
     def restart(self):
-        self.runner.run(self.redis.close())
-        self.redis = self.redis_again()
+        self.close_redis()
+        self.open_redis()
         self.runner.run(self.sqlite.close())
         self.sqlite = self.sqlite_at(self.path)
         self.runner.run(self.sqlite.open())
@@ -370,7 +377,7 @@ class Lockstep(RuleBasedStateMachine):
         for store in self.stores:
             found = self.runner.run(store.timers_due(limit=limit))
             # Redis has a clock of its own, by which all of them are due.
-            is_ours = store is not self.redis
+            is_ours = store not in (self.redis, self.cluster)
             now_ns = self.now_ns if is_ours else found.now_ns
             due = [timer for timer in timers if timer.due_ns <= now_ns][:limit]
             # Timers due at the same time come in any order.
@@ -397,5 +404,5 @@ class TestLockstep(Lockstep.TestCase):
 
 
 @pytest.fixture
-def _redis_of_lockstep(shared_redis):
-    Lockstep.redis_url = shared_redis.url
+def _redis_of_lockstep(shared_redis, redis_cluster):
+    Lockstep.redis_urls = shared_redis.url, redis_cluster.url
