@@ -321,6 +321,8 @@ def _replica(found: Iterable[Any]) -> Replica:
     try:
         told = json.loads(kept)
     except ValueError:
+        told = None
+    if not isinstance(told, dict):
         told = {}
     return Replica(
         id=replica.decode(errors="replace"),
