@@ -45,7 +45,7 @@ export class Worker {
   private readonly registered = new Gate();
   private readonly asked = new Gate();
   private life: Promise<void> | undefined;
-  private draining: Promise<void> | undefined;
+  private wasTold = false;
 
   constructor(client: Client, options: WorkerOptions) {
     const { functions, concurrency = 64, buildId = "", labels = {} } = options;
@@ -103,7 +103,8 @@ export class Worker {
 
   /** Drains, and resolves when the worker has ended; called again, it ends the grace. */
   async stop(): Promise<void> {
-    if (this.draining !== undefined) this.session.hurry();
+    if (this.wasTold) this.session.hurry();
+    this.wasTold = true;
     this.asked.open();
     await this.life?.catch(() => undefined);
   }
@@ -125,8 +126,7 @@ export class Worker {
     try {
       await Promise.race([work, this.asked.opened]);
       this.logger.info("draining", { workerId: this.id });
-      this.draining = this.session.drain(this.graceMs);
-      await this.draining;
+      await this.session.drain(this.graceMs);
       await work;
     } finally {
       this.session.close();

@@ -147,8 +147,8 @@ class OneStream {
     try {
       const responses = this.crew.link.stream(this.requests(), this.ended.signal);
       for await (const response of responses) {
-        this.listen();
         this.receive(response);
+        this.listen();
       }
     } finally {
       this.close();
@@ -246,6 +246,9 @@ class OneStream {
     const { welcome, acknowledgements, tasks, directives } = response;
     if (welcome !== undefined) {
       this.crew.link.welcomed(welcome);
+      // Only now the interval is known.
+      this.nextBeatAt = performance.now() + this.crew.link.heartbeatMs;
+      this.bell.ring();
       this.hooks.onWelcome();
     }
     this.credit -= tasks.length;
