@@ -6,7 +6,7 @@ does not within a moment, whoever waits behind it gets his turn.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from starflow.v1 import replica_service_pb2 as pb
@@ -21,6 +21,8 @@ from starflow_service.runtime.workers import Workers
 
 # How long calls wait for a server that was told of them while others would take them.
 _PATIENCE_S: Final = 0.05
+# Tasks that may be known before those are forgotten that have ended.
+_THROUGH_MIN: Final = 10_000
 
 
 class Demand:
@@ -31,6 +33,9 @@ class Demand:
         self._waiting: dict[tuple[Link, QueueName], RemoteWaiter] = {}
         # Workers of other servers that have been given tasks, with what ends that.
         self._guests: dict[Link, dict[Session, Callable[[], None]]] = {}
+        # Through which server a worker last said that it has a task, or got it.
+        self._through: dict[str, Link] = {}
+        self._through_max = _THROUGH_MIN
 
     def note(self, link: Link, frame: pb.Frame) -> None:
         """Take what *frame* says of wishes."""
@@ -38,7 +43,7 @@ class Demand:
             key = link, _name_of(text)
             if key not in self._waiting:
                 self._waiting[key] = RemoteWaiter(self._workers, link, text)
-            self._workers.queues.enter(self._waiting[key])
+            self._waiting[key].enter()
         for text in frame.unwanted:
             waiter = self._waiting.pop((link, _name_of(text)), None)
             if waiter is not None:
@@ -46,7 +51,7 @@ class Demand:
         for text in frame.doubted:
             session = self._workers.find(*_name_of(text))
             if session is not None:
-                self._workers.doubt_here(session)
+                self._doubt(link, session)
 
     def forget(self, link: Link) -> None:
         """The server at the other end is gone, and its workers with it, perhaps."""
@@ -54,7 +59,31 @@ class Demand:
             self._waiting.pop(key).close()
         for session, leave in self._guests.pop(link, {}).items():
             leave()
-            self._workers.doubt_here(session)
+            self._doubt(link, session)
+        for token in [t for t, through in self._through.items() if through is link]:
+            del self._through[token]
+
+    def _doubt(self, link: Link, session: Session) -> None:
+        """A worker may have died; what it showed elsewhere since is not concerned."""
+        through = self._through
+        tokens = [token for token in session.held if through.get(token) is link]
+        self._workers.doubt_here(session, tokens)
+
+    def shown(self, tokens: Iterable[str], link: Link | None) -> None:
+        """Workers have *tokens*, and said so through *link*, or here."""
+        for token in tokens:
+            if link is None:
+                self._through.pop(token, None)
+            else:
+                self._through[token] = link
+        if len(self._through) > self._through_max:
+            # Most of them have ended.
+            self._through = {
+                token: link
+                for token, link in self._through.items()
+                if self._workers.is_held(token)
+            }
+            self._through_max = max(_THROUGH_MIN, 2 * len(self._through))
 
     async def take(self, link: Link, data: bytes) -> bytes:
         """Lease tasks to a worker of another server."""
@@ -86,6 +115,7 @@ class Demand:
                 max_bytes=request.bytes_max,
             )
         )
+        self.shown([task.token for task in tasks], link)
         fill_tasks(response, tasks)
         return response.SerializeToString()
 
@@ -105,7 +135,9 @@ class Demand:
         request = wk.HeartbeatRequest.FromString(data)
         session = self._workers.session(request.namespace, request.worker_id)
         self._welcome(link, session)
-        self._workers.renew_here(session, wire.beats_of(request))
+        beats = wire.beats_of(request)
+        self.shown([beat.token for beat in beats], link)
+        self._workers.renew_here(session, beats)
         response = wk.HeartbeatResponse()
         fill_directives(response, session.take_directives())
         return response.SerializeToString()
@@ -151,6 +183,11 @@ class RemoteWaiter:
     def room(self) -> int:
         """How many calls it would take: one at least."""
         return 1
+
+    def enter(self) -> None:
+        """Stand in the queue; there may be calls already."""
+        self._workers.queues.enter(self)
+        self.pass_on()
 
     def wake(self) -> None:
         """Tell it that there are calls."""

@@ -73,7 +73,12 @@ class Replication:
         assert secret is not None, "the runtime is not open"
         workers = self._runtime.workers
         self._demand = Demand(workers)
-        self._supply = Supply(workers, self.router, lambda: self.links)
+        self._supply = Supply(
+            workers,
+            self.router,
+            links=lambda: self.links,
+            on_shown=lambda tokens: self._demand.shown(tokens, None),
+        )
         self.router.internal |= {
             "Take": self._demand.take,
             "Complete": self._demand.complete,

@@ -60,7 +60,10 @@ class Supply:
         workers: Workers,
         router: Router,
         links: Callable[[], Mapping[str, Link]],
+        on_shown: Callable[[Sequence[str]], None],
     ) -> None:
+        # Told of tasks of this server that a worker shows here.
+        self._on_shown = on_shown
         self._workers = workers
         self._router = router
         self._links = links
@@ -384,6 +387,7 @@ class Supply:
         groups = self._by_place(range(len(beats)), tokens)
         here = groups.pop(None, None)
         if here is not None or not beats:
+            self._on_shown([tokens[n] for n in here or ()])
             self._workers.renew_here(session, [beats[n] for n in here or ()])
         await asyncio.gather(
             *(

@@ -16,7 +16,7 @@ may take, only how long its worker may be silent.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from starflow_backends import failpoints
 from starflow_backends.store import Store
@@ -93,6 +93,10 @@ class Calls:
             for call in self._leased.values()
             if call.namespace == namespace
         )
+
+    def is_leased(self, token: str) -> bool:
+        """Whether a worker has the task."""
+        return token in self._leased
 
     def find(self, run: str, call_version: int) -> PendingCall | None:
         """Return the open call, or None."""
@@ -464,18 +468,22 @@ class Calls:
         """
         # Another call of it may still wait, and must not take what nobody would get.
         session.is_silent = True
-        leases = {token: call.lease for token, call in session.held.items()}
+        self.doubt(session, list(session.held))
+
+    def doubt(self, session: Session, tokens: Iterable[str]) -> None:
+        """Hand out again what of *tokens* a worker does not renew in `suspect_s`."""
+        calls = ((token, session.held.get(token)) for token in tokens)
+        leases = {token: call.lease for token, call in calls if call is not None}
         ends = {token: lease.ends_at for token, lease in leases.items() if lease}
         if ends:
             asyncio.get_running_loop().call_later(
-                self._options.suspect_s, self._lose_silent, session, ends
+                self._options.suspect_s, self._lose_unrenewed, session, ends
             )
 
-    def _lose_silent(self, session: Session, ends: dict[str, float]) -> None:
+    def _lose_unrenewed(self, session: Session, ends: dict[str, float]) -> None:
         for token, ends_at in ends.items():
             call = session.held.get(token)
             if call is not None and call.lease and call.lease.ends_at == ends_at:
-                session.is_silent = True
                 self.lose(call)
 
     def lose(self, call: PendingCall) -> None:

@@ -136,6 +136,9 @@ class Stream:
         if tasks:
             # Behind the others: who was served is not the longest waiting any more.
             self._calls.queues.enter(self)
+        elif self._calls.elsewhere is not None:
+            # It may have had no room when it was told of calls elsewhere.
+            self._calls.elsewhere.wait(self)
         return tasks
 
     def take_directives(self) -> list[Directive]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from starflow_backends.store import StoreError
 from starflow_service.runtime.calls import Calls
@@ -267,6 +267,10 @@ class Workers:
         """Return the session of a worker, if it is known here."""
         return self._sessions.find(namespace, worker_id)
 
+    def is_held(self, token: str) -> bool:
+        """Whether a worker has the task, by what this server knows."""
+        return self._calls.is_leased(token)
+
     async def take_here(self, request: PollRequest) -> list[Task]:
         """Lease calls of this server, without waiting."""
         if self._is_draining:
@@ -293,9 +297,9 @@ class Workers:
         session.heard_of(self._clock.monotonic())
         self._calls.renew(session, beats)
 
-    def doubt_here(self, session: Session) -> None:
-        """Another server doubts a worker."""
-        self._calls.suspect(session)
+    def doubt_here(self, session: Session, tokens: Iterable[str]) -> None:
+        """A worker may have died that had *tokens* through another server."""
+        self._calls.doubt(session, tokens)
 
     async def refresh(self, namespace: str, functions: Sequence[str]) -> None:
         """
