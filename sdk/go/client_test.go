@@ -329,8 +329,9 @@ func TestAResultOutlastsAnOutage(t *testing.T) {
 	server := newServer(t)
 	client := newClient(t, server, starflow.Patience(patience))
 	run := start(t, client, waitsByName, nil)
-	got := make(chan string, 1)
-	go func() { got <- result[string](t, run) }()
+	var got string
+	ended := make(chan error, 1)
+	go func() { ended <- run.Result(patient(t), &got, starflow.ThroughYields()) }()
 
 	server.kill()
 	server.mustStart(t)
@@ -338,7 +339,8 @@ func TestAResultOutlastsAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	equal(t, arrives(t, got, "the result"), "go")
+	equal(t, arrives(t, ended, "the result"), nil)
+	equal(t, got, "go")
 }
 
 func TestAScriptIsValidated(t *testing.T) {

@@ -142,7 +142,7 @@ type workStream struct {
 
 	// Of the goroutine that sends.
 	hasGreeted, hasLeft bool
-	beatAt              time.Time // when the last heartbeat was composed
+	beatAt              time.Time // when the last heartbeat was composed; zero makes the first due
 
 	// The rest under the lock of streaming.
 	sequence   int32
@@ -255,7 +255,7 @@ func (w *workStream) compose() *pb.WorkStreamRequest {
 	if !w.gathers() {
 		carried.batch = w.ledger.take()
 	}
-	beats := greets || w.beatDue || time.Since(w.beatAt) >= w.interval()
+	beats := w.beatDue || time.Since(w.beatAt) >= w.interval()
 	if beats || waitForNews(carried.batch) {
 		// Progress goes before the results that wait for it: of one message, the service
 		// reads how tasks ended first.
