@@ -1,5 +1,6 @@
 """Payloads as they come in: kept byte for byte, or refused."""
 
+import asyncio
 import json
 import math
 
@@ -13,7 +14,7 @@ from starflow_service.rpc.payloads import Payloads
 from starflow_service.runtime.errors import PayloadInvalidError, TooLargeError
 from starflow_service.runtime.options import Options
 
-payloads = Payloads(Options())
+payloads = Payloads(Options().limits)
 LIMIT = Options().limits.max_payload_bytes
 
 
@@ -143,3 +144,80 @@ plain = st.recursive(
 @given(plain)
 def test_an_inline_value_keeps_its_meaning(value):
     assert json.loads(payloads.text(written(value), "input")) == value
+
+
+# What is long
+
+
+def nested(size):
+    return f"[{','.join(['[[]]'] * (size // 5))}]"
+
+
+class Turns:
+    """Counts the turns of the loop in which something else could be done."""
+
+    def __init__(self):
+        self.count = 0
+
+    async def __aenter__(self):
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *error):
+        self._task.cancel()
+
+    async def _run(self):
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("a long text", 15), ("a long value", 50), ("many texts", 10)]
+)
+async def test_others_have_their_turn_while_payloads_are_read(name, least):
+    long = {
+        "a long text": [Payload(json=nested(480_000))],
+        "a long value": [
+            json_format.ParseDict({"value": [[[]] for _ in range(30_000)]}, Payload())
+        ],
+        "many texts": [Payload(json=nested(3_000)) for _ in range(300)],
+    }[name]
+    size = sum(each.ByteSize() for each in long)
+
+    async with Turns() as turns:
+        texts = await payloads.read(size, lambda p: [p.text(x, "x") for x in long])
+
+    assert texts == [payloads.text(each, "x") for each in long]
+    assert turns.count >= least
+
+
+async def test_what_is_short_is_read_at_once():
+    async with Turns() as turns:
+        text = await payloads.read(9, lambda p: p.text(Payload(json="[1, 2]"), "x"))
+    assert (text, turns.count) == ("[1, 2]", 0)
+
+
+async def test_who_gives_up_waiting_leaves_nothing_behind():
+    left = []
+
+    def read(p):
+        try:
+            return p.text(Payload(json=nested(480_000)), "x")
+        finally:
+            left.append("ended")
+
+    reading = asyncio.create_task(payloads.read(480_000, read))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert left == []
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert left == ["ended"]
+
+
+async def test_what_is_wrong_with_a_long_text_is_said():
+    broken = Payload(json=nested(480_000)[:-1] + ",]")
+    with pytest.raises(PayloadInvalidError, match="unexpected character"):
+        await payloads.read(480_000, lambda p: p.text(broken, "input"))

@@ -24,7 +24,7 @@ class WorkerService(WorkerServiceServicer):
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._options = runtime.options
-        self._payloads = Payloads(runtime.options)
+        self._payloads = Payloads(runtime.options.limits)
         # Set by the server when it begins to stop.
         self.is_draining = False
 
@@ -72,7 +72,9 @@ class WorkerService(WorkerServiceServicer):
         """Take results, each judged by itself."""
         namespace = fields.namespace(request.namespace)
         worker_id = fields.worker_id(request.worker_id, is_required=False)
-        reports, refused = tasks.reports_of(request.results, self._payloads)
+        reports, refused = await self._payloads.read(
+            request.ByteSize(), lambda p: tasks.reports_of(request.results, p)
+        )
         judged = iter(
             await self._runtime.workers.complete(namespace, worker_id, reports)
         )
@@ -91,7 +93,9 @@ class WorkerService(WorkerServiceServicer):
         """Renew the leases of the tasks that a worker holds."""
         namespace = fields.namespace(request.namespace)
         worker_id = fields.worker_id(request.worker_id)
-        beats, refusal = tasks.beats_of(request.tasks, self._payloads)
+        beats, refusal = await self._payloads.read(
+            request.ByteSize(), lambda p: tasks.beats_of(request.tasks, p)
+        )
         # A progress that cannot be kept is no reason to lose the leases.
         wait_s = wait_budget_s(
             context, request.wait, longest_s=self._options.max_wait_s

@@ -96,7 +96,7 @@ class WorkflowService(WorkflowServiceServicer):
     ) -> None:
         self._runtime = runtime
         self._options = runtime.options
-        self._payloads = Payloads(runtime.options)
+        self._payloads = Payloads(runtime.options.limits)
         self._store = store
         self._route = route
         self._keepalive_s = keepalive_s
@@ -108,7 +108,10 @@ class WorkflowService(WorkflowServiceServicer):
         until = _chosen("wait_until", request.wait_until, _UNTILS)
         # Read twice: what is malformed is refused before a run is started for it.
         fields.wait_s(request.wait)
-        view, is_created = await self._runtime.start_run(self._start(request))
+        start = await self._payloads.read(
+            request.input.ByteSize(), lambda p: self._start(request, p)
+        )
+        view, is_created = await self._runtime.start_run(start)
         wait_s = self._wait_budget_s(context, request)
         if wait_s:
             # A run that moves away is waited for where it is then.
@@ -151,10 +154,13 @@ class WorkflowService(WorkflowServiceServicer):
         self, request: pb.SignalRequest, context: Context
     ) -> pb.SignalResponse:
         """Deliver a value to a run."""
+        result = await self._payloads.read(
+            request.ByteSize(), lambda p: self._result(request, p)
+        )
         if request.WhichOneof("target") == "name":
-            signal = self._signal_by_name(request)
+            signal = self._signal_by_name(request, result)
         else:
-            signal = self._signal_by_id(request)
+            signal = self._signal_by_id(request, result)
         disposition, version = await signal
         response = pb.SignalResponse(resume_version=version)
         response.disposition = disposition.value  # type: ignore[assignment]
@@ -275,7 +281,7 @@ class WorkflowService(WorkflowServiceServicer):
             set_seconds(replica.lease_left, each.lease_left_s)
         return response
 
-    def _start(self, request: pb.RunRequest) -> StartRequest:
+    def _start(self, request: pb.RunRequest, payloads: Payloads) -> StartRequest:
         source = request.WhichOneof("script_source")
         if source is None:
             raise FieldInvalidError("script", "is required, or bundle or script_hash")
@@ -286,7 +292,7 @@ class WorkflowService(WorkflowServiceServicer):
             run_id=fields.run_id(request.run_id) if request.run_id else "",
             script=self._script(request),
             script_hash=request.script_hash,
-            input=self._payloads.text(request.input, "input"),
+            input=payloads.text(request.input, "input"),
             policy=_chosen("conflict_policy", request.conflict_policy, _POLICIES),
             allow_unregistered=request.allow_unregistered,
             labels=fields.labels("labels", request.labels),
@@ -303,7 +309,7 @@ class WorkflowService(WorkflowServiceServicer):
             )
         return scripts.bundle(request.bundle, limits)
 
-    def _signal_by_id(self, request: pb.SignalRequest) -> _Signalled:
+    def _signal_by_id(self, request: pb.SignalRequest, result: Result) -> _Signalled:
         if request.request_id:
             problem = "is for signals by name: a signal_id takes one value anyway"
             raise FieldInvalidError("request_id", problem)
@@ -311,27 +317,27 @@ class WorkflowService(WorkflowServiceServicer):
             fields.namespace(request.namespace),
             fields.run_id(request.run_id),
             fields.SIGNAL_ID.check("signal_id", request.signal_id),
-            self._result(request),
+            result,
             request.only_if_waiting,
         )
 
-    def _signal_by_name(self, request: pb.SignalRequest) -> _Signalled:
+    def _signal_by_name(self, request: pb.SignalRequest, result: Result) -> _Signalled:
         return self._runtime.signal_by_name(
             fields.namespace(request.namespace),
             fields.run_id(request.run_id),
             fields.SIGNAL_NAME.check("name", request.name),
             fields.request_id(request.request_id),
-            self._result(request),
+            result,
             request.only_if_waiting,
         )
 
-    def _result(self, request: pb.SignalRequest) -> Result:
+    def _result(self, request: pb.SignalRequest, payloads: Payloads) -> Result:
         if request.WhichOneof("result") != "failure":
-            return self._payloads.text(request.output, "output")
+            return payloads.text(request.output, "output")
         failure = request.failure
         details = None
         if failure.HasField("details"):
-            details = self._payloads.text(failure.details, "failure.details")
+            details = payloads.text(failure.details, "failure.details")
         return fields.failure(failure, details)
 
     def _wait_budget_s(

@@ -6,7 +6,7 @@ operation makes is charged here.  Small objects are only taken off the budget: t
 tick looks at it, and until then not many can be made.
 """
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from starflow_service.starlark.errors import LimitError
 
@@ -110,7 +110,15 @@ def new_bits(m: "Meter", bits: int) -> None:
     m.charge(bits >> 3)
 
 
-def digits_work(m: "Meter", bits: int) -> None:
+class Payer(Protocol):
+    """What long work is counted by: a script's meter, or whatever paces it."""
+
+    def work(self, n: int) -> None:
+        """Count *n* steps of native work, each about as long as a loop's round."""
+        ...
+
+
+def digits_work(m: Payer, bits: int) -> None:
     """Pay for turning an integer of *bits* bits into decimal text, or back."""
     if bits > 1_000:
         m.work((bits >> 5) ** 2 // 150)

@@ -11,13 +11,10 @@ import sys
 from collections.abc import Callable
 from itertools import accumulate
 from json import JSONDecodeError, JSONDecoder
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from starflow_service.starlark.caps import CHUNK
+from starflow_service.starlark.caps import CHUNK, Payer
 from starflow_service.starlark.values import List
-
-if TYPE_CHECKING:
-    from starflow_service.starlark.meter import Meter
 
 # The scanner reads this many characters in a millisecond or two, at the worst.
 PIECE = 8_192
@@ -41,16 +38,28 @@ _BRACKETS_AT_ONCE = 20_000
 _SHALLOW = 8
 
 
+class Bounds(Protocol):
+    """The limits on single values."""
+
+    def refuse(self, value: Any) -> None:
+        """Refuse *value*, if it is a string or list over its limit."""
+        ...
+
+    def refuse_count(self, count: int) -> None:
+        """Refuse a list of *count* elements, if they are too many."""
+        ...
+
+
 class Pieces:
     """Reads one text; its nesting has been looked at before."""
 
     def __init__(
         self,
-        m: "Meter",
+        m: Payer,
         decoder: JSONDecoder,
         pairs_hook: Callable[[list[tuple[str, Any]]], Any],
         to_list: Callable[[list[Any]], List],
-        refuse: Callable[[list[Any]], None] | None,
+        bounds: Bounds | None,
     ) -> None:
         self._m = m
         self._text = ""
@@ -59,8 +68,8 @@ class Pieces:
         self._scan_once = decoder.scan_once  # type: ignore[attr-defined]
         self._pairs_hook = pairs_hook
         self._to_list = to_list
-        # Looks whether a list is over its limit; None: the text is too short for it.
-        self._refuse = refuse
+        # None: the text is too short for any.
+        self._bounds = bounds
 
     def read(self, text: str, at: int) -> tuple[Any, int]:
         """
@@ -105,10 +114,13 @@ class Pieces:
             values.append(value)
             # A container that is empty costs as much as one that is not.
             self._m.work(8)
+            if self._bounds is not None:
+                # As soon as it is over: the rest of the text is not worth its time.
+                self._bounds.refuse_count(len(values))
+                if type(value) is str:
+                    self._bounds.refuse(value)
             at = self._after_spaces(at)
             if text[at : at + 1] == "]":
-                if self._refuse is not None:
-                    self._refuse(values)
                 return self._to_list(values), at + 1
             at = self._after_comma(at)
 
@@ -123,6 +135,8 @@ class Pieces:
                 self._is_faulty = True
                 break
             self._m.work(2 * len(some))
+            if self._bounds is not None:
+                self._bounds.refuse(some)
             values += some
             at = run.end()
         return self._after_spaces(at)
@@ -187,7 +201,7 @@ def decoded_bytes(text: str) -> int:
     )
 
 
-def depth(text: str, m: "Meter | None" = None, enough: int = sys.maxsize) -> int:
+def depth(text: str, m: Payer | None = None, enough: int = sys.maxsize) -> int:
     """
     Return how deep the brackets of a JSON text are nested, well-formed or not.
 
@@ -205,12 +219,12 @@ def depth(text: str, m: "Meter | None" = None, enough: int = sys.maxsize) -> int
         if not brackets:
             return level
         if m is not None:
-            m.work(len(brackets) >> 7)
+            m.work(len(brackets) >> 4)
         brackets = brackets.replace(b"[]", b"")
     return _SHALLOW + _steepest(brackets, m, enough)
 
 
-def _steepest(brackets: bytes, m: "Meter | None", enough: int) -> int:
+def _steepest(brackets: bytes, m: Payer | None, enough: int) -> int:
     """Return how many more brackets are open than closed at most."""
     highest = height = 0
     for start in range(0, len(brackets), _BRACKETS_AT_ONCE):

@@ -17,7 +17,7 @@ from json.encoder import encode_basestring as quote
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from starflow_service.starlark.caps import SMALL, digits_work
+from starflow_service.starlark.caps import SMALL, Payer, digits_work
 from starflow_service.starlark.errors import EvalError
 from starflow_service.starlark.jsonpieces import (
     PIECE,
@@ -303,14 +303,19 @@ def decode(
     return made
 
 
-def check(text: str, limits: Limits = DEFAULT_LIMITS) -> None:
+def check(
+    text: str, limits: Limits = DEFAULT_LIMITS, payer: Payer | None = None
+) -> None:
     """
     Refuse what `decode` would refuse, without making the value.
+
+    A long text is read in pieces if there is a *payer*, who counts them.
 
     Raises:
         JsonError: the text is not JSON, or breaks one of the rules of this module.
     """
-    _scan(text, limits, limits.max_payload_bytes, limits.max_payload_depth, _NOTHING)
+    bytes_max, depth_max = limits.max_payload_bytes, limits.max_payload_depth
+    _scan(text, limits, bytes_max, depth_max, _NOTHING, payer)
 
 
 def equal(a_text: str, b_text: str) -> bool:
@@ -354,7 +359,7 @@ def _scan(
     bytes_max: int,
     depth_max: int,
     making: "_Making",
-    m: "Meter | None" = None,
+    m: Payer | None = None,
 ) -> Any:
     """Return what *making* makes of *text*, once nothing in it is refused."""
     if utf8_size(text) > bytes_max:
@@ -386,13 +391,12 @@ def _is_long(text: str, limits: Limits) -> bool:
 
 
 def _reader(
-    making: "_Making", text: str, m: "Meter | None", bounds: "_Bounds | None"
+    making: "_Making", text: str, m: Payer | None, bounds: "_Bounds | None"
 ) -> Callable[[str, int], tuple[Any, int]]:
     """Return what reads the value that begins at an offset of *text*."""
     if m is None or len(text) <= _LONG_TEXT:
         return making.decoder.raw_decode
-    refuse = bounds.refuse if bounds else None
-    return Pieces(m, making.decoder, making.pairs_hook, _to_list, refuse).read
+    return Pieces(m, making.decoder, making.pairs_hook, _to_list, bounds).read
 
 
 def _run(read: Callable[[str, int], tuple[Any, int]], text: str) -> Any:
@@ -462,7 +466,7 @@ class _Bounds:
 
     __slots__ = ("digits", "limits", "m")
 
-    def __init__(self, limits: Limits, m: "Meter | None") -> None:
+    def __init__(self, limits: Limits, m: Payer | None) -> None:
         self.limits = limits
         self.m = m
         longest = limits.max_payload_digits
@@ -488,10 +492,14 @@ class _Bounds:
         if kind is str and len(value) > self.limits.max_string:
             raise JsonError(f"string has more than {self.limits.max_string} characters")
         if kind is list or kind is tuple:
-            if len(value) > self.limits.max_elements:
-                raise JsonError(_too_wide(self.limits))
+            self.refuse_count(len(value))
             for item in value:
                 self.refuse(item)
+
+    def refuse_count(self, count: int) -> None:
+        """Refuse a list of *count* elements, if they are too many."""
+        if count > self.limits.max_elements:
+            raise JsonError(_too_wide(self.limits))
 
 
 def _decoder(
