@@ -128,9 +128,8 @@ def test_the_sdk_alone_plays_a_workflow(python, tmp_path):
 
 def test_the_test_server_says_how_to_install_it(python, tmp_path):
     script = (
-        "from starflow.testing import SyncTestServer\n"
         "try:\n"
-        "    SyncTestServer().__enter__()\n"
+        "    from starflow.testing import SyncTestServer\n"
         "except ImportError as error:\n"
         "    print(error)\n"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from starflow._bundle import Bundle
 from starflow._client import Client
@@ -15,8 +15,13 @@ from starflow._worker import Worker
 from starflow.errors import StarflowError
 from starflow.testing._mocks import Cast, RecordedCall
 
-if TYPE_CHECKING:
+try:
     from starflow_service.embedded import Embedded
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"starflow.testing starts a real server, and {error.name} is not installed: "
+        "pip install 'starflow-grpc[service]'"
+    ) from None
 
 T = TypeVar("T")
 
@@ -79,9 +84,7 @@ class TestServer:
 
     async def __aenter__(self) -> Self:
         """Start the server, and the worker if it has something to execute."""
-        self._embedded = _embedded_class()(
-            self._start_ns, is_hanging=self._cast.is_hanging
-        )
+        self._embedded = Embedded(self._start_ns, is_hanging=self._cast.is_hanging)
         await self._embedded.open()
         self._client = Client(self.address, namespace=self._namespace)
         if self._modules:
@@ -328,7 +331,7 @@ class TestServer:
     # Parts
 
     @property
-    def _server(self) -> "Embedded":
+    def _server(self) -> Embedded:
         if self._embedded is None:
             raise _not_entered()
         return self._embedded
@@ -339,17 +342,6 @@ class TestServer:
     def _on_hang(self) -> None:
         if self._embedded is not None:
             self._embedded.touch()
-
-
-def _embedded_class() -> "type[Embedded]":
-    try:
-        from starflow_service.embedded import Embedded
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"starflow.testing starts a real server, and {error.name} is not "
-            "installed: pip install 'starflow-grpc[service]'"
-        ) from None
-    return Embedded
 
 
 def _not_entered() -> StarflowError:
