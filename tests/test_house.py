@@ -175,7 +175,9 @@ PROTOCOLS = frozenset(
 )
 # The modules of the service that know more of a backend than the protocol: they put a
 # server together, of its own or within another program.
-COMPOSITION_ROOTS = frozenset({f"{SERVICE}/app.py", f"{SERVICE}/embedded.py"})
+COMPOSITION_ROOTS = frozenset(
+    f"{SERVICE}/{name}" for name in ("app.py", "embedded.py", "store_tools/cli.py")
+)
 
 # Where the other rules hold: everything that people write and read.
 TREES = (SERVICE, BACKENDS, SDK, "scripts", "tests", "examples", "benchmarks")

@@ -180,7 +180,7 @@ def test_input_comes_from_a_file_or_standard_input(
         (["signal", "r", "s", "--output", "1", "--fail", "A", "b"], "not allowed with"),
         (["signal", "r", "s", "--fail", "A"], "expected 2 arguments"),
         (["signal", "r", "s", "--output", "]"], "--output: is not JSON"),
-        (["serve"], "serve comes first"),
+        (["serve"], "serve and store come first"),
     ],
 )
 def test_what_is_typed_wrong_is_one_line_and_code_2(

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from starflow_backends import (
+from starflow_backends.store import (
     CorruptError,
     Phase,
     Query,

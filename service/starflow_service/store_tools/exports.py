@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from starflow_backends import CorruptError, Store, StoredRun
+from starflow_backends.store import CorruptError, Store, StoredRun
 from starflow_service.store_tools import lines
 from starflow_service.store_tools.lines import FORM, Writer
 from starflow_service.store_tools.progress import Progress

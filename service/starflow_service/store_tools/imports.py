@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from starflow_backends import Append, DeletedError, Phase, Store, StoredRun
+from starflow_backends.store import Append, DeletedError, Phase, Store, StoredRun
 from starflow_service.runtime.notes import Note, Pause
 from starflow_service.runtime.types import PauseReason
 from starflow_service.store_tools import lines

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from zlib import crc32
 
-from starflow_backends import Entry, Phase, QueueLimits, QueueRate, StoredRun
+from starflow_backends.store import Entry, Phase, QueueLimits, QueueRate, StoredRun
 
 FORM = 1
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from starflow_backends import Phase, Store
+from starflow_backends.store import Phase, Store
 
 _RUNS = 500
 # Each may have a megabyte.
