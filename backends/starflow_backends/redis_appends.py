@@ -53,7 +53,7 @@ class Appends:
         run = append.run.encode()
         number = link.keys.number_of(run)
         try:
-            pipe = link.pipe(number)
+            pipe = link.ways.pipe_now(number)
             self._leases.check(number)
         except StoreError as error:
             outcome.set_exception(error)
@@ -133,7 +133,8 @@ class Appends:
     ) -> None:
         failure: BaseException | None = answer.exception()
         if isinstance(failure, ReplyError):
-            failure = self._link.failure(failure, append.run)
+            slot = self._link.ways.slots[number]
+            failure = self._link.failure(failure, slot, append.run)
         elif failure is None:
             try:
                 failure = self._failure(append, number, answer.result())

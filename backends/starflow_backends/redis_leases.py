@@ -2,7 +2,7 @@
 
 A claim gives a partition a new epoch.  Every append names it, and Redis refuses what
 comes with another.  The lease says when others may claim; it is renewed by the keeper
-of `redis_link`, over each new connection before anything else.
+of `redis_ways`, over each new connection before anything else.
 
 Redis counts the appends of each partition.  A renewal that finds less than was
 acknowledged has met a Redis that went back in time: one restored, or a replica that
@@ -62,7 +62,7 @@ class Leases:
         self._membership: bytes | None = None
         self._owned: frozenset[int] = frozenset()
         self._owned_until = 0.0
-        link.upkeep = self
+        link.ways.upkeep = self
 
     @property
     def replica_id(self) -> str:
@@ -99,8 +99,8 @@ class Leases:
         found: list[Any] = await self._link.run(script.MEMBERS, keys, arguments)
         return found
 
-    async def end_round(self) -> None:
-        """Stay a member."""
+    async def stay_member(self) -> None:
+        """See `Upkeep.stay_member`."""
         if self._membership is not None:
             await self._tell_members(self._link.address.lease_ms)
 
@@ -184,7 +184,7 @@ class Leases:
             return
         keys = [self._link.keys.partitions[number].partition]
         try:
-            pipe = self._link.pipe(number)
+            pipe = self._link.ways.pipe_now(number)
             arguments = [self._link.store_id, b"0", claim.epoch]
             await self._link.run_over(pipe, script.RENEW, keys, arguments)
         except (StoreError, ReplyError):
@@ -231,7 +231,7 @@ class Leases:
             claim.is_doubtful = True
             self._claims_changed()
             # What has become of it is known once its lease is renewed.
-            self._link.nudge()
+            self._link.ways.nudge()
         return NotOwnerError(number, Owner.read(owner).words if owner else "")
 
     async def wait_lost(self) -> frozenset[int]:

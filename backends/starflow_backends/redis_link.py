@@ -1,25 +1,21 @@
 """The way to the keys: each command goes to the server that has its slot.
 
-Connections break, primaries change, slots move.  A task, the keeper, mends what is
-broken, and has the leases renewed over every connection before anything else uses it
-(see `redis_leases`): behind an address may be another process than before, with other
-contents.  What a server refuses because the slot is elsewhere, or on its way, was not
-carried out; it is sent to where the slot is, for a while.
+What a server refuses because the slot is elsewhere, or on its way, was not carried out;
+it is sent to where the slot is, for a while.  `redis_ways` knows where that is.
 """
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
 
 from starflow_backends import redis_nodes as nodes
 from starflow_backends import redis_script as script
 from starflow_backends.redis_errors import is_demoted, is_elsewhere, store_error
 from starflow_backends.redis_layout import LAYOUT, PARTITIONS, Keys, store_key
-from starflow_backends.redis_nodes import Nodes
 from starflow_backends.redis_script import Script
 from starflow_backends.redis_url import Address
+from starflow_backends.redis_ways import Ways
 from starflow_backends.redis_wire import Pipe, ReplyError, slot_of
 from starflow_backends.store import (
     CorruptError,
@@ -30,26 +26,8 @@ from starflow_backends.store import (
     UnsafeError,
 )
 
-_BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # Between tries while a slot is on its way.
 _MOVING_S = 0.02
-
-
-class Upkeep(Protocol):
-    """What the keeper does besides connections."""
-
-    async def renew(self, pipe: Pipe, numbers: Sequence[int]) -> None:
-        """
-        Renew the leases of those of *numbers* that are owned, over *pipe*.
-
-        Raises:
-            StoreError: It did not work; *pipe* is not used for them.
-        """
-        ...
-
-    async def end_round(self) -> None:
-        """Do what is to be done once a round, when all is well."""
-        ...
 
 
 class Link:
@@ -59,28 +37,13 @@ class Link:
         self, address: Address, demanded: Durability, tell: Callable[[str], None]
     ) -> None:
         self.address = address
-        self.upkeep: Upkeep
-        self._tell = tell
-        self._nodes = Nodes(address, demanded, self._broke)
+        self.ways = Ways(address, demanded, tell)
+        self._nodes = self.ways.nodes
         # Why the store is lost, if it is.
         self.loss: asyncio.Future[StoreError] | None = None
         # As they are once the store has said how many partitions it has.
         self.keys = Keys(address.prefix, address.partitions or PARTITIONS)
         self.store_id = b""
-        self._slots: list[int] = []
-        self._number_of_slot: dict[int, int] = {}
-        # By partition: the connection, once its lease was renewed over it.
-        self._pipes: list[Pipe | None] = []
-        self._keeper: asyncio.Task[None] | None = None
-        # Something is broken, or has moved.
-        self._trouble = asyncio.Event()
-        # The keeper is wanted before its time.
-        self._nudge = asyncio.Event()
-        # Replaced whenever connections were found.
-        self._changed = asyncio.Event()
-        self._problem: StoreError = UnavailableError("the store is not open")
-        # What was last told of a connection that broke; empty when all is well.
-        self._told = ""
 
     # Life
 
@@ -101,23 +64,11 @@ class Link:
         except BaseException:
             await self._nodes.close()
             raise
-        self._pipes = [self._nodes.pipe_of(slot) for slot in self._slots]
-        self._keeper = asyncio.create_task(self._keep())
+        self.ways.open(self._slots())
 
     async def close(self) -> None:
         """Finish what was begun, and disconnect."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-            self._keeper = None
-        pipes = self._nodes.pipes()
-        # Nothing new from here on.
-        self._pipes = [None] * len(self._pipes)
-        self._problem = UnavailableError("the store is not open")
-        # Answers come in order: with these all others are there.
-        pings = [pipe.send([b"PING"]) for pipe in pipes]
-        await asyncio.gather(*pings, return_exceptions=True)
-        await self._nodes.close()
+        await self.ways.close()
 
     @property
     def is_lost(self) -> bool:
@@ -129,26 +80,10 @@ class Link:
         assert self.loss is not None, "the store is not open"
         if not self.loss.done():
             self.loss.set_result(error)
-            # Nobody waits for a connection any more.
-            self._nudge.set()
-            self._announce()
+            self.ways.lose(error)
         return error
 
     # Use
-
-    def pipe(self, number: int) -> Pipe:
-        """
-        Return the connection for appends to partition *number*.
-
-        Raises:
-            StoreError: There is none.
-        """
-        if not self._pipes:
-            raise UnavailableError("the store is not open")
-        pipe = self._pipes[number]
-        if pipe is None or self.is_lost:
-            raise self._refusal()
-        return pipe
 
     def groups(self, numbers: Collection[int]) -> list[list[int]]:
         """Return *numbers* of partitions, in lists that one script can reach."""
@@ -156,7 +91,7 @@ class Link:
             return [list(numbers)] if numbers else []
         by_slot: dict[int, list[int]] = {}
         for number in numbers:
-            by_slot.setdefault(self._slots[number], []).append(number)
+            by_slot.setdefault(self.ways.slots[number], []).append(number)
         return list(by_slot.values())
 
     async def ask(
@@ -233,7 +168,7 @@ class Link:
         def send(pipe: Pipe) -> asyncio.Future[Any]:
             return pipe.send(command)
 
-        slot = self._slots[number]
+        slot = self.ways.slots[number]
         return await self._repeated(slot, send, run, error, is_safe=False)
 
     async def _repeated(
@@ -258,7 +193,7 @@ class Link:
             except ReplyError as refusal:
                 is_late = asyncio.get_running_loop().time() > ends_at
                 if is_late or not is_elsewhere(refusal):
-                    raise self.failure(refusal, run) from refusal
+                    raise self.failure(refusal, slot, run) from refusal
                 error = refusal
             except UnavailableError:
                 if not is_safe:
@@ -271,9 +206,9 @@ class Link:
             return await self._asked(error)
         if error is not None:
             if error.code == "MOVED":
-                self._moved(slot)
+                self.ways.moved(slot)
             await asyncio.sleep(_MOVING_S)
-        return await self._pipe_soon(slot)
+        return await self.ways.pipe_soon(slot)
 
     async def _asked(self, error: ReplyError) -> Pipe:
         """Return the connection to where a slot is going, for one command."""
@@ -282,151 +217,13 @@ class Link:
         pipe.send([b"ASKING"]).add_done_callback(_ignore)
         return pipe
 
-    def failure(self, error: ReplyError, run: str = "") -> StoreError:
-        """Return what an error that Redis answered with means, and act on it."""
+    def failure(self, error: ReplyError, slot: int, run: str = "") -> StoreError:
+        """Return what an error means that came from who has *slot*, and act on it."""
         meaning = store_error(error, run)
         if is_demoted(error):
-            # The next connections look at who is there now.
-            for pipe in self._nodes.pipes():
-                pipe.give_up(str(error))
+            # The next connection looks at who is there now.
+            self.ways.leave(slot, str(error))
         return meaning
-
-    def nudge(self) -> None:
-        """Have the leases renewed now."""
-        self._nudge.set()
-
-    # Connecting
-
-    def _broke(self, pipe: Pipe, error: UnavailableError) -> None:
-        self._pipes = [None if each is pipe else each for each in self._pipes]
-        self._problem = error
-        self._trouble.set()
-        self._nudge.set()
-        if self._keeper is not None and not self._told:
-            self._tell_once(f"{error}; trying again")
-
-    def _tell_once(self, words: str) -> None:
-        if words != self._told:
-            self._told = words
-            self._tell(words)
-
-    def _moved(self, slot: int) -> None:
-        """Use no connection for *slot* before it was looked for."""
-        self._pipes = [
-            None if self._slots[number] == slot else pipe
-            for number, pipe in enumerate(self._pipes)
-        ]
-        self._trouble.set()
-        self._nudge.set()
-
-    def _pipe_of(self, slot: int) -> Pipe | None:
-        if self._keeper is None:
-            # Not open yet, or not any more.
-            return None
-        number = self._number_of_slot.get(slot)
-        if number is not None:
-            return self._pipes[number]
-        try:
-            return self._nodes.pipe_of(slot)
-        except StoreError as error:
-            self._problem = error
-            return None
-
-    async def _pipe_soon(self, slot: int) -> Pipe:
-        """Return the connection for *slot*, when it is there."""
-        pipe = self._pipe_of(slot)
-        if pipe is None and self._keeper is not None and not self.is_lost:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(nodes.ANSWER_S):
-                    while not self.is_lost and (pipe := self._pipe_of(slot)) is None:
-                        await self._changed.wait()
-        if pipe is None or self.is_lost:
-            raise self._refusal()
-        return pipe
-
-    def _refusal(self) -> StoreError:
-        # Each time another error: one that is raised again and again grows.
-        if self.loss is not None and self.loss.done():
-            loss = self.loss.result()
-            return type(loss)(str(loss))
-        return UnavailableError(str(self._problem))
-
-    def _announce(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
-
-    # The keeper
-
-    async def _keep(self) -> None:
-        """Renew leases and connections, until the store is lost."""
-        tries = 0
-        every_s = self.address.lease_ms / 3000
-        while not self.is_lost:
-            backoff_s = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
-            if tries:
-                await asyncio.sleep(backoff_s)
-            else:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(every_s):
-                        await self._nudge.wait()
-            self._nudge.clear()
-            tries = 0 if await self._is_well() else tries + 1
-
-    async def _is_well(self) -> bool:
-        """Mend and renew; return whether all is well afterwards."""
-        try:
-            if self._trouble.is_set() or self._nodes.can_change_unseen:
-                self._trouble.clear()
-                await self._nodes.mend()
-            await self._renew_all()
-            if None in self._pipes:
-                self._trouble.set()
-                return False
-            await self.upkeep.end_round()
-        except ReplyError as error:
-            self._problem = store_error(error)
-        except StoreError as error:
-            self._problem = error
-            self._trouble.set()
-        else:
-            if self._told:
-                self._told = ""
-                self._tell(f"{self.address.shown} answers again")
-            return True
-        return False
-
-    def _note(self, error: StoreError) -> None:
-        """Something does not work; tell what a person has to do about."""
-        self._problem = error
-        if isinstance(error, UnsafeError | LayoutError) and not self.is_lost:
-            self._tell_once(f"{self.address.shown} is not used: {error}")
-
-    async def _renew_all(self) -> None:
-        by_pipe: dict[Pipe, list[int]] = {}
-        for number, slot in enumerate(self._slots):
-            try:
-                by_pipe.setdefault(self._nodes.pipe_of(slot), []).append(number)
-            except StoreError as error:
-                self._note(error)
-                self._pipes[number] = None
-        renewals = [self._renew(pipe, numbers) for pipe, numbers in by_pipe.items()]
-        await asyncio.gather(*renewals)
-
-    async def _renew(self, pipe: Pipe, numbers: list[int]) -> None:
-        try:
-            await self.upkeep.renew(pipe, numbers)
-        except ReplyError as error:
-            self._problem = self.failure(error)
-            if is_elsewhere(error):
-                self._trouble.set()
-            return
-        except StoreError as error:
-            self._problem = error
-            return
-        if pipe.error is None:
-            for number in numbers:
-                self._pipes[number] = pipe
-            self._announce()
 
     # The store
 
@@ -445,18 +242,21 @@ class Link:
             )
         self.store_id, is_made = found[2] or b"", found[3] or b""
         self.keys = Keys(self.address.prefix, stored)
-        self._slots = [slot_of(each.partition) for each in self.keys.partitions]
-        self._number_of_slot = {slot: n for n, slot in enumerate(self._slots)}
-        for numbers in self.groups(range(stored)):
-            await self._look_at_partitions(numbers, is_made)
+        slots = self._slots()
+        # Each by itself: in a cluster they are on several nodes.
+        looks = (
+            self._look_at_partition(n, slot, is_made) for n, slot in enumerate(slots)
+        )
+        await asyncio.gather(*looks)
         if not is_made:
             await pipe.send([b"HSET", key, b"made", b"1"])
 
-    async def _look_at_partitions(self, numbers: list[int], is_made: bytes) -> None:
-        keys: list[bytes] = []
-        for number in numbers:
-            keys += self.keys.partitions[number].sets
-        pipe = self._nodes.pipe_of(self._slots[numbers[0]])
+    def _slots(self) -> list[int]:
+        return [slot_of(each.partition) for each in self.keys.partitions]
+
+    async def _look_at_partition(self, number: int, slot: int, is_made: bytes) -> None:
+        keys = list(self.keys.partitions[number].sets)
+        pipe = self._nodes.pipe_of(slot)
         answer = await self.run_over(pipe, script.INIT, keys, [self.store_id, is_made])
         if answer:
             kind, key = answer

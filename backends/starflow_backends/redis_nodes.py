@@ -26,10 +26,13 @@ class Nodes:
         address: Address,
         demanded: Durability,
         on_break: Callable[[Pipe, UnavailableError], None],
+        on_new: Callable[[], None],
     ) -> None:
         self._address = address
         self._demanded = demanded
+        # Called when a connection broke, and when there is a new one.
         self._on_break = on_break
+        self._on_new = on_new
         self._places = Places(address)
         self._map = Map([1 << 14], [None])
         self._pipes: dict[Node, Pipe] = {}
@@ -66,6 +69,11 @@ class Nodes:
     def pipes(self) -> list[Pipe]:
         """Return all connections that stand."""
         return [pipe for pipe in self._pipes.values() if pipe.error is None]
+
+    @property
+    def problems(self) -> list[StoreError]:
+        """Why there is no connection to some nodes."""
+        return list(self._problems.values())
 
     async def pipe_at(self, host: str, port: int) -> Pipe:
         """
@@ -116,9 +124,12 @@ class Nodes:
                 await pipe.close()
                 del self._pipes[node]
         self._problems = {}
+        # Those that are there are used while others are being connected.
+        if found != self._map:
+            self._map = found
+            self._on_new()
         missing = [node for node in wanted if node not in self._pipes]
         await asyncio.gather(*(self._add(node) for node in missing))
-        self._map = found
 
     async def close(self) -> None:
         """Let go of all."""
@@ -132,6 +143,8 @@ class Nodes:
             self._pipes[node] = await self._connect(node)
         except StoreError as error:
             self._problems[node] = error
+        else:
+            self._on_new()
 
     async def _connect(self, node: Node) -> Pipe:
         """Connect to a Redis that answers, and that can be trusted."""

@@ -129,7 +129,7 @@ def test_a_process_is_known_to_be_dead_only_on_its_own_machine(other, is_dead):
 
 async def test_nobody_waits_for_a_clock_that_went_back(store, url, shared_redis):
     """As if the owner had claimed the store tomorrow, and then died."""
-    store._link._keeper.cancel()
+    store._link.ways._keeper.cancel()
     for number in range(16):
         key = f"{{sf:{store._link.keys.prefix}:{number}}}:partition"
         tomorrow_ms = int(shared_redis.command("HGET", key, "until_ms")) + 86_400_000

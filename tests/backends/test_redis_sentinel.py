@@ -101,7 +101,7 @@ async def test_a_primary_that_was_replaced_is_left_although_it_answers(
 
 
 def ports_of(store):
-    return [node.port for node in store._link._nodes._pipes]
+    return [node.port for node in store._link.ways.nodes._pipes]
 
 
 async def refusal(url):

@@ -173,7 +173,7 @@ async def test_the_epoch_refuses_who_slept_and_tells_him(pair):
     run = run_in(first, 0)
     await first.append(appended(run, 0, b"one"))
     # Nobody renews: as if the process were frozen.
-    first._link._keeper.cancel()
+    first._link.ways._keeper.cancel()
     await until_async(lambda: second.claim(0), "its lease has ended")
     await second.append(appended(run, 1, b"two"))
 
@@ -202,7 +202,7 @@ async def test_members_are_known_as_long_as_they_renew(pair):
     assert a.started_ns > 0
     assert 0 < a.lease_left_s <= 0.6
     began = {each.id: each.started_ns for each in (a, b)}
-    second._link._keeper.cancel()
+    second._link.ways._keeper.cancel()
 
     async def is_alone():
         found = await first.replicas()
@@ -296,7 +296,7 @@ async def test_what_is_not_shared_is_in_partition_zero(path, kind):
 
 async def test_all_are_claimed_when_those_who_had_them_are_gone(pair):
     first, second = pair
-    second._link._keeper.cancel()
+    second._link.ways._keeper.cancel()
 
     await claim_all(first)
 
