@@ -84,8 +84,9 @@ def test_redis_has_the_url_that_its_users_know(url):
         ("redis://host/0?lease_ms=fast", "lease_ms is a number from 200"),
         ("redis://host/0?retry_on_timeout=1", "there is no option retry_on_timeout"),
         ("unix://", "the path of its socket is missing"),
-        ("redis+sentinel://host/name", "neither Sentinel nor Cluster"),
-        ("redis+cluster://host", "neither Sentinel nor Cluster"),
+        ("redis+sentinel://host", "the name of the primary is missing"),
+        ("redis+cluster://", "the host is missing"),
+        ("redis+cluster://host/3", "a cluster has no databases but 0"),
     ],
 )
 def test_a_wrong_url_of_redis_is_refused(url, problem):

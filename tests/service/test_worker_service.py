@@ -165,7 +165,20 @@ def test_what_earlier_attempts_left_is_told_as_far_as_it_fits():
     large = events.Failure("F", "m", details='"' + "x" * 1_000_000 + '"')
     tasks = [
         Task(
-            str(n), str(n), "r", n, "a.b", '"x"', 2, 15.0, 10**9, str(n), 0, None, large
+            task_id=str(n),
+            token=str(n),
+            run_id="r",
+            call_version=n,
+            function="a.b",
+            input='"x"',
+            attempt=2,
+            lease_s=15.0,
+            attempt_timeout_ns=10**9,
+            signal_id=str(n),
+            call_ns=0,
+            last_progress=None,
+            last_failure=large,
+            headers={},
         )
         for n in range(10)
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from starflow_backends.sqlite_schema import LAYOUT
 from tests.support.processes import Server
 from tests.system.scene import open_scene
 
@@ -56,7 +57,7 @@ async def test_a_store_of_a_newer_layout_is_refused_and_left_alone(tmp_path):
         refusal = one_line(await scene.server.refuse_to_start())
         assert "layout 999" in refusal
         assert contents(file) == before
-        set_layout(file, 1)
+        set_layout(file, LAYOUT)
         await scene.server.start()
         assert await scene.client.result("run") == "rested"
 
