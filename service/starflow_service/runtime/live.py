@@ -49,6 +49,8 @@ class LiveRun:
     key: str
     namespace: str
     run_id: str
+    # What ends an interpreter of it that is not needed any more.
+    bury: Callable[[Machine], None] = Machine.kill
     inbox: deque[Input] = field(default_factory=deque)
     # The inputs of the round under way.
     taken: list[Input] = field(default_factory=list)
@@ -225,9 +227,9 @@ class LiveRun:
 
     def kill_script(self) -> None:
         """Drop the interpreter."""
-        if self.machine is not None:
-            self.machine.kill()
-        self.machine = None
+        machine, self.machine = self.machine, None
+        if machine is not None:
+            self.bury(machine)
 
     def forget_log(self) -> None:
         """Drop the interpreter and the log; both are made again from the store."""

@@ -37,6 +37,7 @@ from starflow_service.engine.machine import Machine, Turn
 from starflow_service.runtime import pauses
 from starflow_service.runtime.appends import append_surely
 from starflow_service.runtime.attempts import encode_record
+from starflow_service.runtime.burials import Burials
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.codec import Codec
 from starflow_service.runtime.errors import (
@@ -62,7 +63,6 @@ from starflow_service.runtime.types import PauseReason
 from starflow_service.runtime.watchdog import Watchdog
 from starflow_service.starlark.errors import Abort
 from starflow_service.starlark.program import Program
-from starflow_service.starlark.remains import Remains
 
 T = TypeVar("T")
 
@@ -107,13 +107,13 @@ class Runs:
         self._partitions = partitions
         self._runs: OrderedDict[str, LiveRun] = OrderedDict()
         self._rounds: set[asyncio.Task[None]] = set()
-        self._burials: set[asyncio.Task[None]] = set()
         self._append_ids = itertools.count(1)
         self._boot = clock.nonce()
         self._is_closed = False
         # Rounds belong to their run and not to the request that woke it: what they log
         # must not carry the request's id.
         self._context = contextvars.Context()
+        self._burials = Burials(self._line, self._context)
 
     # In and out
 
@@ -217,9 +217,7 @@ class Runs:
         self._is_closed = True
         while self._rounds:
             await asyncio.gather(*self._rounds, return_exceptions=True)
-        for giving in self._burials:
-            giving.cancel()
-        await asyncio.gather(*self._burials, return_exceptions=True)
+        await self._burials.close()
         for run in list(self._runs.values()):
             self._drop(run)
 
@@ -243,7 +241,7 @@ class Runs:
         if len(self._rounds) >= self._options.busy_runs_max:
             raise RateLimitedError(f"{len(self._rounds)} runs are being worked on")
         namespace, _, run_id = key.partition("/")
-        run = self._runs[key] = LiveRun(key, namespace, run_id)
+        run = self._runs[key] = LiveRun(key, namespace, run_id, self._burials.bury)
         return run
 
     def _wake(self, run: LiveRun) -> None:
@@ -475,8 +473,7 @@ class Runs:
             before = self._clock.cpu_ns()
         run.take_prints(machine)
         if turn is Turn.FINISHED:
-            self._bury(machine)
-            run.machine = None
+            run.kill_script()
         elif turn is Turn.PARKED:
             self._park(run, machine)
 
@@ -490,22 +487,10 @@ class Runs:
         finally:
             self._watchdog.leave()
 
-    def _bury(self, machine: Machine) -> None:
-        """Drop an interpreter; what it held goes little by little."""
-        remains = machine.meter.remains
-        machine.kill()
-        if remains:
-            giving = asyncio.create_task(
-                self._line.give_back(Remains(remains)), context=self._context
-            )
-            self._burials.add(giving)
-            giving.add_done_callback(self._burials.discard)
-
     def _park(self, run: LiveRun, machine: Machine) -> None:
         run.pause = pauses.pause_of(machine.abort)
         self._watchdog.look_at(run.key, machine.abort)
-        self._bury(machine)
-        run.machine = None
+        run.kill_script()
         log.warning(
             "run.parked",
             run=run.key,
