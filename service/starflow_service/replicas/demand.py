@@ -95,15 +95,14 @@ class Demand:
         waiters = [self._waiting.get((link, name)) for name in names]
         if request.waited and session.is_silent:
             response.silent = True
-            for waiter in waiters:
-                if waiter is not None:
-                    waiter.pass_on()
+            for waiter in filter(None, waiters):
+                waiter.took()
+                waiter.pass_on()
             return response.SerializeToString()
         self._welcome(link, session)
-        for waiter in waiters:
-            if waiter is not None:
-                # What this leaves is offered anew, to whoever waits longest.
-                waiter.took()
+        for waiter in filter(None, waiters):
+            # What this leaves is offered anew, to whoever waits longest.
+            waiter.took()
         tasks = await self._workers.take_here(
             PollRequest(
                 namespace=poll.namespace,

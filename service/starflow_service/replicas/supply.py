@@ -218,7 +218,10 @@ class Supply:
         finally:
             if not waiter.end_fetch(room, tasks) and tasks:
                 self._start(self._release(session, tasks))
-        if waiter.room:
+        if session.is_silent:
+            # It is not there: whoever waits behind it is next.
+            waiter.wake()
+        elif waiter.room:
             # Calls may have come here meanwhile, or to a third.
             self._workers.queues.pass_on(waiter)
             self._fetch_for(waiter)

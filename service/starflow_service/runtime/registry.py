@@ -1,11 +1,12 @@
 """The functions ever registered, and the workers that showed themselves."""
 
+import asyncio
 import difflib
 from collections.abc import Iterable, Sequence
 
-from starflow_backends.store import Store
+from starflow_backends.store import Store, StoreError
 from starflow_service.runtime.codec import Codec
-from starflow_service.runtime.errors import RateLimitedError
+from starflow_service.runtime.errors import RateLimitedError, StoreDownError
 from starflow_service.runtime.pending import Session
 from starflow_service.runtime.types import FunctionSpec
 
@@ -13,6 +14,8 @@ from starflow_service.runtime.types import FunctionSpec
 _SUGGESTED_LENGTH_MAX = 60
 # Each suggestion costs a comparison with every known name.
 _SUGGESTIONS_MAX = 20
+# Unknown functions of one script that are looked up in the store.
+_LOOKED_UP_MAX = 100
 _SESSIONS_MAX = 20_000
 # A worker that holds nothing is forgotten after this many seconds of silence.
 _SESSION_S = 300.0
@@ -25,6 +28,8 @@ class Registry:
         self._store = store
         self._codec = codec
         self._specs: dict[str, dict[str, FunctionSpec]] = {}
+        # Whether other servers register functions as well.
+        self.is_shared = False
 
     async def open(self) -> None:
         """Read what was registered."""
@@ -40,11 +45,14 @@ class Registry:
         Raises:
             StoreError: The store failed.
         """
-        for name in names:
+
+        async def look_up(name: str) -> None:
             data = await self._store.get_record("function", f"{namespace}/{name}")
             if data is not None:
-                spec = self._codec.decode_spec(data)
-                self._specs.setdefault(namespace, {})[name] = spec
+                specs = self._specs.setdefault(namespace, {})
+                specs[name] = self._codec.decode_spec(data)
+
+        await asyncio.gather(*map(look_up, names))
 
     def spec(self, namespace: str, name: str) -> FunctionSpec | None:
         """Return the specification in force, or None."""
@@ -80,10 +88,21 @@ class Registry:
         specs = self._specs.get(namespace, {})
         return {n: spec.input_schema for n, spec in specs.items() if spec.input_schema}
 
-    def unknown(self, namespace: str, names: Iterable[str]) -> dict[str, str]:
-        """Return the names that nobody registered, each with the nearest or ``""``."""
-        known = self._specs.get(namespace, {})
+    async def unknown(self, namespace: str, names: Iterable[str]) -> dict[str, str]:
+        """
+        Return the names that nobody registered, each with the nearest or ``""``.
+
+        Raises:
+            StoreDownError: The store failed.
+        """
+        known = self._specs.setdefault(namespace, {})
         unknown = [name for name in names if name not in known]
+        if unknown and self.is_shared:
+            try:
+                await self.refresh(namespace, unknown[:_LOOKED_UP_MAX])
+            except StoreError as error:
+                raise StoreDownError(str(error)) from error
+            unknown = [name for name in unknown if name not in known]
         suggested = set(unknown[:_SUGGESTIONS_MAX])
         return {n: _nearest(n, known) if n in suggested else "" for n in unknown}
 

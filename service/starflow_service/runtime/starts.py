@@ -59,7 +59,7 @@ class Starts:
         START, and then, seldom, the first is looked at.
         """
         script_hash, program = await self._program(request)
-        self._check_functions(request, program)
+        await self._check_functions(request, program)
         run_id = request.run_id or self._clock.nonce() + self._clock.nonce()
         key = f"{request.namespace}/{run_id}"
         if not self._runs.is_live(key):
@@ -100,10 +100,10 @@ class Starts:
             ) from error
         return script_hash, program
 
-    def _check_functions(self, request: StartRequest, program: Program) -> None:
+    async def _check_functions(self, request: StartRequest, program: Program) -> None:
         if request.allow_unregistered:
             return
-        unknown = self._registry.unknown(request.namespace, program.functions)
+        unknown = await self._registry.unknown(request.namespace, program.functions)
         if unknown:
             raise FunctionUnknownError(unknown)
 

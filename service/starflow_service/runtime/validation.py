@@ -28,7 +28,7 @@ async def validate(
     known = registry.names(namespace)
     checked = await _looked_at(script, registry.schemas(namespace), known)
     _add_refusal(checked, refused)
-    unknown = registry.unknown(namespace, checked.functions)
+    unknown = await registry.unknown(namespace, checked.functions)
     checked.findings = [
         each
         for each in checked.findings

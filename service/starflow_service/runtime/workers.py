@@ -252,6 +252,7 @@ class Workers:
     def share(self, elsewhere: Elsewhere) -> None:
         """Have *elsewhere* asked for what this server does not have."""
         self._calls.elsewhere = elsewhere
+        self._registry.is_shared = True
         self._calls.queues.on_wait = elsewhere.wait
 
     @property
