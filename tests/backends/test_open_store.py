@@ -64,6 +64,10 @@ async def test_the_clock_is_given(tmp_path, url):
         "redis://:secret@host:7000/3?prefix=a.b_c-1",
         "rediss://user:secret@[::1]:7000/0?ssl_cert_reqs=none&partitions=7",
         "unix:///run/redis.sock?db=3&lease_ms=1000",
+        "redis+sentinel://user:secret@a:1,b,[::1]:2/name?db=3&sentinel_password=x",
+        "rediss+sentinel://a/name?sentinel_username=u&ssl_cert_reqs=none",
+        "redis+cluster://user:secret@a,b:7000",
+        "rediss+cluster://a?prefix=x&partitions=64",
     ],
 )
 def test_redis_has_the_url_that_its_users_know(url):
@@ -85,8 +89,17 @@ def test_redis_has_the_url_that_its_users_know(url):
         ("redis://host/0?retry_on_timeout=1", "there is no option retry_on_timeout"),
         ("unix://", "the path of its socket is missing"),
         ("redis+sentinel://host", "the name of the primary is missing"),
+        ("redis+sentinel://host/a/b", "the name of the primary is missing"),
+        ("redis+sentinel:///name", "the host is missing"),
+        ("redis+sentinel://a,,b/name", "the host is missing"),
+        ("redis+sentinel://host/name?db=first", "db"),
         ("redis+cluster://", "the host is missing"),
-        ("redis+cluster://host/3", "a cluster has no databases but 0"),
+        ("redis+cluster://a,b:port", "Port could not be cast"),
+        ("redis+cluster://host/1", "a cluster has no databases but 0"),
+        ("redis+cluster://host?db=1", "a cluster has no databases but 0"),
+        ("redis+cluster://host?sentinel_username=x", "are for redis+sentinel://"),
+        ("redis://a,b", "several hosts need redis+sentinel:// or redis+cluster://"),
+        ("redis+other://host", "redis or rediss with +sentinel or +cluster"),
     ],
 )
 def test_a_wrong_url_of_redis_is_refused(url, problem):

@@ -1,6 +1,7 @@
 """A store in a real cluster: slots that move, primaries that die."""
 
 import asyncio
+import signal
 from itertools import count
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from starflow_backends import LayoutError, Phase, StoreError, UnavailableError
 from starflow_backends.redis import RedisStore
 from starflow_backends.redis_wire import slot_of
 from starflow_backends.testing import appended, assert_run, outcomes_of
-from tests.support.processes import until_async
+from tests.support.processes import until, until_async
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_stores import LoneRedisStore, surely
 
@@ -116,6 +117,47 @@ async def is_renewed(store, left_s):
     state, *_ = await store.partition_states()
     left_s.append(state.lease_left_s)
     return left_s[-1] > left_s[-2]
+
+
+@pytest.fixture
+def frozen():
+    """A cluster of which one server stands still."""
+    cluster = RedisCluster()
+    cluster.start()
+    for node in cluster.nodes:
+        # The others go on.
+        node.command("CONFIG", "SET", "cluster-node-timeout", 600_000)
+    yield cluster
+    cluster.nodes[0].send(signal.SIGCONT)
+    cluster.end()
+
+
+@pytest.mark.system
+async def test_a_server_that_stands_still_costs_the_others_no_lease(frozen):
+    store = LoneRedisStore(f"{frozen.url}?lease_ms=300")
+    await store.open()
+    stuck = frozen.nodes[0]
+    numbers = set(range(store.partitions))
+    slots = store._link.ways.slots
+    others = {n for n in numbers if frozen.primary_of(slots[n]) is not stuck}
+    assert others < numbers
+    stuck.send(signal.SIGSTOP)
+    began = asyncio.get_running_loop().time()
+    claims = store._leases._claims
+
+    def are_renewed():
+        assert store.owned >= others
+        return all(claims[n].until > began + 1.5 for n in others)
+
+    await until(are_renewed, "the others were renewed for five leases")
+    assert store.owned == others
+    for n in others:
+        await store.append(appended(run_of(store, n), 0, b"one"))
+    stuck.send(signal.SIGCONT)
+
+    # Nobody else has taken the rest meanwhile.
+    await until(lambda: store.owned == numbers, "the rest is back")
+    await store.close()
 
 
 @pytest.fixture

@@ -172,11 +172,11 @@ async def test_a_replica_is_no_place_to_write(start):
     assert "is a replica" in str(error)
 
 
-async def test_a_cluster_is_not_known_yet(start):
+async def test_a_cluster_is_named_as_one(start):
     error = await refusal(start(cluster_enabled="yes", on_tcp=True).url)
 
     assert isinstance(error, LayoutError)
-    assert "cluster mode" in str(error)
+    assert "in cluster mode: give it a URL of redis+cluster://" in str(error)
 
 
 @pytest.mark.parametrize("version", ["", "5.0.7", "6.0.16", "unknown"])
