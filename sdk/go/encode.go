@@ -22,6 +22,7 @@ const depthMax = 1_000
 var (
 	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+	jsonNumber    = reflect.TypeFor[json.Number]()
 
 	errTooDeep = errors.New("nested too deeply, or within itself")
 )
@@ -33,7 +34,13 @@ func appendValue(out []byte, v reflect.Value, depth int) ([]byte, error) {
 	if depth > depthMax {
 		return nil, errTooDeep
 	}
-	if writesItself(v) || !mayHoldFloats(v.Type()) {
+	if writesItself(v) {
+		return appendPlain(out, v)
+	}
+	if scalar, ok := appendScalar(out, v); ok {
+		return scalar, nil
+	}
+	if !mayHoldFloats(v.Type()) {
 		return appendPlain(out, v)
 	}
 	switch v.Kind() {
@@ -61,6 +68,37 @@ func writesItself(v reflect.Value) bool {
 
 func isMarshaler(t reflect.Type) bool {
 	return t.Implements(jsonMarshaler) || t.Implements(textMarshaler)
+}
+
+// appendScalar writes the most common values by itself, which is much faster.
+func appendScalar(out []byte, v reflect.Value) ([]byte, bool) {
+	switch {
+	case v.Kind() == reflect.Bool:
+		return strconv.AppendBool(out, v.Bool()), true
+	case v.CanInt():
+		return strconv.AppendInt(out, v.Int(), 10), true
+	case v.CanUint():
+		return strconv.AppendUint(out, v.Uint(), 10), true
+	case v.Kind() == reflect.String && v.Type() != jsonNumber:
+		return appendText(out, v.String())
+	case v.Kind() == reflect.String && isNumber(v.String()):
+		return append(out, v.String()...), true
+	}
+	return out, false
+}
+
+func isNumber(text string) bool {
+	return text != "" && (text[0] == '-' || '0' <= text[0] && text[0] <= '9') && json.Valid([]byte(text))
+}
+
+// appendText writes a text in which nothing has to be escaped.
+func appendText(out []byte, text string) ([]byte, bool) {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return out, false
+		}
+	}
+	return append(append(append(out, '"'), text...), '"'), true
 }
 
 func appendPlain(out []byte, v reflect.Value) ([]byte, error) {
@@ -138,9 +176,12 @@ func appendMember(out []byte, i int, key string, v reflect.Value, depth int) ([]
 	if i > 0 {
 		out = append(out, ',')
 	}
-	out, err := appendMarshalled(out, key)
-	if err != nil {
-		return nil, err
+	out, ok := appendText(out, key)
+	if !ok {
+		var err error
+		if out, err = appendMarshalled(out, key); err != nil {
+			return nil, err
+		}
 	}
 	return appendValue(append(out, ':'), v, depth+1)
 }

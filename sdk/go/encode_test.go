@@ -88,6 +88,8 @@ func TestWhatIsEncodedIsWhatJSONWouldEncode(t *testing.T) {
 	for _, value := range []any{
 		nil, full, &full, 1.0, -0.0, 1e-9, 1e21, math.MaxFloat64, float32(2), []float64(nil), map[string]float64(nil),
 		[]any{everything{Raw: json.RawMessage("0"), Number: "0"}}, struct{ X any }{}, (*everything)(nil),
+		"plain", "quo\"te", "back\\slash", "line\n", "\x7f", "ü", "\u2028", "\xff", true, uint8(200), int64(math.MinInt64),
+		map[string]any{"k\"ey": 1, "ü": "", "n": json.Number("1.50")}, json.Number("no number"),
 		math.NaN(), []any{math.Inf(1)}, map[string]any{"f": func() {}}, map[bool]float64{true: 1}, complex(1, 2),
 	} {
 		sameAsJSON(t, value)
