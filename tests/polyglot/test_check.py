@@ -85,6 +85,9 @@ def plays(pool, checks):
         name: pool.submit(verdicts, command, "--patience", "30")
         for name, command in SOUND.items()
     }
+    sound["streams"] = pool.submit(
+        verdicts, SOUND["sdk"], "--streams", "--patience", "30"
+    )
     return sound | {bug: pool.submit(play, bug) for bug in FINDINGS}
 
 
@@ -99,7 +102,7 @@ def test_every_bug_is_looked_for():
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("name", [*SOUND, "streams"])
 def test_a_worker_without_bugs_passes(name, plays):
     found = plays[name].result()
 

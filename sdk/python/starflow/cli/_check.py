@@ -37,6 +37,7 @@ async def _verdicts(options: argparse.Namespace) -> list[Verdict]:
         profile=options.profile,
         only=options.only,
         patience=options.patience,
+        streams=options.streams,
         on_verdict=_show_json if options.json else _show,
     )
 

@@ -462,6 +462,11 @@ def _add_worker_check(commands: Any) -> None:
         help="how long to wait for what the worker is to do; 15 if left out",
     )
     parser.add_argument(
+        "--streams",
+        action="store_true",
+        help="let it work over streams; otherwise it has to poll",
+    )
+    parser.add_argument(
         "command",
         metavar="COMMAND",
         nargs="+",

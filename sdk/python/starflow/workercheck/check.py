@@ -8,7 +8,7 @@ from typing import Any
 
 from starflow.errors import RequestError
 from starflow.workercheck.scene import Miss, NotApplicable, Scene
-from starflow.workercheck.table import FULL, ROWS, Row
+from starflow.workercheck.table import FULL, Row, rows_over
 
 PASS = "PASS"
 FAIL = "FAIL"
@@ -38,10 +38,13 @@ async def check(
     profile: str = FULL,
     only: Collection[str] = (),
     patience: float = 15.0,
+    streams: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda _: None,
 ) -> list[Verdict]:
     """
     Play the rows of *profile*, or those named in *only*, with *command* as the worker.
+
+    It has to poll, unless *streams* are let through.
 
     Raises:
         OSError: There is no such command.
@@ -49,8 +52,8 @@ async def check(
     """
     verdicts = []
     with tempfile.TemporaryDirectory(prefix="starflow-check-") as place:
-        async with Scene(command, Path(place), patience) as scene:
-            for row in ROWS:
+        async with Scene(command, Path(place), patience, streams=streams) as scene:
+            for row in rows_over(streams=streams):
                 if only and row.name not in only:
                     continue
                 verdict = await _judged(scene, row, profile)

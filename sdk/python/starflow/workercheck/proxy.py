@@ -1,18 +1,26 @@
 """Stands between worker and server: records what they say, and loses some of it.
 
-It hands on bytes and knows no method but the four of workers, which it reads as well.
+It hands on bytes, and reads those of the four methods of workers and of their stream.
+Unless it is told otherwise, it lets no stream through: every worker must be able to
+poll.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from enum import Enum, auto
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from starflow.v1 import worker_service_pb2 as pb
+from starflow.v1 import workflow_service_pb2 as workflow_pb
 from starflow.workercheck.record import METHODS, Exchange, Record
+from starflow.workercheck.stream_tap import Broken, Fault, Loss, StreamTap
 
 _WORKER_SERVICE = "/starflow.v1.WorkerService/"
+_STREAM = "WorkStream"
+_SERVER_INFO = "/starflow.v1.WorkflowService/GetServerInfo"
+_CAPABILITY = "worker-stream"
 _OPTIONS = (
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),
@@ -27,24 +35,16 @@ _IMPATIENT = (
 )
 
 
-class Loss(Enum):
-    """What is lost of an exchange; either way the worker sees UNAVAILABLE."""
-
-    # The server never sees it.
-    REQUEST = auto()
-    # The server has done what was asked.
-    RESPONSE = auto()
-
-
-# Says whether to lose something, when the request comes and when its answer does.
-Fault = Callable[[Exchange, Any], Loss | None]
-
-
 class Proxy(grpc.GenericRpcHandler):
     """A port that leads to the server at *target*."""
 
-    def __init__(self, record: Record, target: Callable[[], str]) -> None:
+    def __init__(
+        self, record: Record, target: Callable[[], str], *, streams: bool
+    ) -> None:
         self.fault: Fault | None = None
+        # How many streams workers have opened.
+        self.streams_opened = 0
+        self._lets_streams = streams
         self._record = record
         self._target = target
         self._server: grpc.aio.Server | None = None
@@ -83,6 +83,15 @@ class Proxy(grpc.GenericRpcHandler):
                 return await self._hand_on(method, path, request, context)
 
             return grpc.unary_unary_rpc_method_handler(hand_on)
+        if method == _STREAM and self._lets_streams:
+
+            async def work(requests: Any, context: Any) -> AsyncIterator[bytes]:
+                async for response in self._work(path, requests, context):
+                    yield response
+
+            return grpc.stream_stream_rpc_method_handler(work)
+        if path == _SERVER_INFO and not self._lets_streams:
+            return grpc.unary_unary_rpc_method_handler(self._hide_streams)
         if path.startswith(_WORKER_SERVICE):
             # What is checked are the methods that every worker has.
             return None
@@ -115,6 +124,57 @@ class Proxy(grpc.GenericRpcHandler):
             raise
         finally:
             self._record.end(exchange)
+
+    async def _hide_streams(self, request: bytes, context: Any) -> bytes:
+        assert self._channel is not None
+        call: Any = self._channel.unary_unary(_SERVER_INFO)
+        try:
+            raw: bytes = await call(request, timeout=_seconds_left(context))
+        except grpc.aio.AioRpcError as error:
+            await _fail_likewise(context, error)
+            raise
+        info = workflow_pb.GetServerInfoResponse.FromString(raw)
+        if _CAPABILITY in info.capabilities:
+            info.capabilities.remove(_CAPABILITY)
+        return info.SerializeToString()
+
+    async def _work(
+        self, path: str, requests: AsyncIterator[bytes], context: Any
+    ) -> AsyncIterator[bytes]:
+        assert self._channel is not None
+        self.streams_opened += 1
+        tap = StreamTap(self._record, self._loses)
+        is_broken = False
+
+        async def said() -> AsyncIterator[bytes]:
+            nonlocal is_broken
+            async for raw in requests:
+                request = pb.WorkStreamRequest.FromString(raw)
+                try:
+                    tap.said(request)
+                except Broken:
+                    is_broken = True
+                    call.cancel()
+                    return
+                yield request.SerializeToString()
+
+        method: Any = self._channel.stream_stream(path)
+        call = method(said())
+        try:
+            async for raw in call:
+                tap.came(pb.WorkStreamResponse.FromString(raw))
+                yield raw
+        except Broken:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "lost on the way back")
+        except grpc.aio.AioRpcError as error:
+            await _fail_likewise(context, error)
+        except asyncio.CancelledError:
+            if not is_broken:
+                raise
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "lost on the way")
+        finally:
+            call.cancel()
+            tap.close()
 
     def _loses(self, exchange: Exchange, response: Any) -> Loss | None:
         return None if self.fault is None else self.fault(exchange, response)

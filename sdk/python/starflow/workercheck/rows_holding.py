@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 from starflow.v1 import worker_service_pb2 as pb
-from starflow.workercheck.proxy import Loss
 from starflow.workercheck.record import Exchange
 from starflow.workercheck.scene import (
     HEARTBEAT_SECONDS,
@@ -13,6 +12,7 @@ from starflow.workercheck.scene import (
     NotApplicable,
     Scene,
 )
+from starflow.workercheck.stream_tap import Loss
 
 _LONG_SECONDS = 2.5 * LEASE_SECONDS
 _IDLE_SECONDS = 2.0

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from starflow.workercheck.proxy import Loss
 from starflow.workercheck.record import Exchange
 from starflow.workercheck.scene import Miss, NotApplicable, Scene
+from starflow.workercheck.stream_tap import Loss
 
 _AWAY_SECONDS = 1.5
 _OUTAGE_SECONDS = 3.0
@@ -128,6 +128,13 @@ async def lost_poll(scene: Scene) -> None:
     token = lost[0].lost.tasks[0].task_token
     if not list(scene.record.reports(token)):
         raise Miss("the task was handed out again, for the poll came too late")
+
+
+async def stream(scene: Scene) -> None:
+    """Look whether it works over streams where they are let through."""
+    await scene.output("check.echo", "over a stream")
+    if not scene.streams_opened:
+        raise NotApplicable("it polls, although there are streams")
 
 
 def _id(exchange: Exchange) -> str:

@@ -15,8 +15,9 @@ from starflow._client import Client
 from starflow._model import RunInfo
 from starflow._run import Run
 from starflow.errors import RequestError
-from starflow.workercheck.proxy import Fault, Proxy
+from starflow.workercheck.proxy import Proxy
 from starflow.workercheck.record import Record
+from starflow.workercheck.stream_tap import Fault
 
 T = TypeVar("T")
 
@@ -99,7 +100,12 @@ class Scene:
     """What a row plays with."""
 
     def __init__(
-        self, command: Sequence[str], place: Path, patience_seconds: float
+        self,
+        command: Sequence[str],
+        place: Path,
+        patience_seconds: float,
+        *,
+        streams: bool = False,
     ) -> None:
         self.record = Record()
         self.worker = Child(place / "worker.log")
@@ -109,7 +115,7 @@ class Scene:
         self._command = command
         self._place = place
         self._port = 0
-        self._proxy = Proxy(self.record, lambda: self.address)
+        self._proxy = Proxy(self.record, lambda: self.address, streams=streams)
         self._runs: list[Run] = []
         self._client: Client | None = None
 
@@ -117,6 +123,11 @@ class Scene:
     def address(self) -> str:
         """Where the server listens."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def streams_opened(self) -> int:
+        """How many streams the worker has opened."""
+        return self._proxy.streams_opened
 
     @property
     def client(self) -> Client:

@@ -26,6 +26,8 @@ class Row:
     asks: str
     fix: str
     play: Callable[[Scene], Awaitable[None]]
+    # Whether it is about streams only (True), about polls only (False), or about both.
+    streams: bool | None = None
 
 
 ROWS = (
@@ -245,6 +247,7 @@ ROWS = (
         "gets the tasks of a poll whose answer was lost",
         "repeat a poll that failed at once, with the same poll_id",
         rows_outages.lost_poll,
+        streams=False,
     ),
     Row(
         "poll-ids",
@@ -252,6 +255,15 @@ ROWS = (
         "gives every poll an id of its own",
         "make a new poll_id as soon as a poll was answered",
         rows_outages.poll_ids,
+        streams=False,
+    ),
+    Row(
+        "stream",
+        FULL,
+        "works over a stream where there is one",
+        "open WorkStream if GetServerInfo names the capability worker-stream",
+        rows_outages.stream,
+        streams=True,
     ),
     Row(
         "oversize",
@@ -268,3 +280,8 @@ ROWS = (
         rows_holding.once,
     ),
 )
+
+
+def rows_over(*, streams: bool) -> list[Row]:
+    """Return the rows that are played with streams, or without."""
+    return [row for row in ROWS if row.streams in (None, streams)]
