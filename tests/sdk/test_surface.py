@@ -72,6 +72,7 @@ def test_there_is_a_version():
         ),
         ("import starflow._pytest_plugin", ["grpc", "google.protobuf"]),
         ("import starflow.testing", ["grpc", "starflow_service"]),
+        ("from starflow.testing import TestContext", ["grpc", "starflow_service"]),
     ],
 )
 def test_an_import_loads_only_what_it_needs(statement, unloaded):

@@ -9,7 +9,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import starflow
-from starflow.testing import NEVER, InTurn, ReplayFailed, Returns, Stuck, TestServer
+from starflow import testing
+from starflow.testing import (
+    NEVER,
+    InTurn,
+    ReplayFailed,
+    Returns,
+    Stuck,
+    TestContext,
+    TestServer,
+)
 from tests.sdk.terminal import subprocess_environment
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
@@ -388,6 +397,41 @@ async def test_two_servers_do_not_know_each_other(shop):
         assert one.address != other.address
         with pytest.raises(starflow.RunNotFound):
             await other.client.get("r")
+
+
+def test_a_function_can_be_called_without_a_server():
+    def build(ctx: starflow.TaskContext, pages: int) -> list[int]:
+        done = []
+        for page in range(ctx.last_progress["page"], pages):
+            ctx.raise_if_cancelled()
+            ctx.progress({"page": page})
+            done.append(page)
+        return done
+
+    ctx = TestContext(
+        attempt=2,
+        last_progress={"page": 3},
+        last_failure=starflow.Failure("BUSY"),
+        input={"pages": 5},
+        headers={"tenant": "a"},
+    )
+    assert build(ctx, 5) == [3, 4]
+    assert ctx.reported_progress == {"page": 4}
+    assert (ctx.attempt, ctx.input, ctx.headers["tenant"]) == (2, {"pages": 5}, "a")
+    assert (ctx.last_failure.code, ctx.task_id) == ("BUSY", "default/run/2")
+
+    ctx.cancel("enough")
+    with pytest.raises(starflow.TaskAbandoned, match="enough"):
+        build(ctx, 5)
+    assert TestContext().reported_progress is None
+
+
+def test_all_names_are_offered():
+    for name in testing.__all__:
+        assert getattr(testing, name) is not None
+        assert name in dir(testing)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = testing.Nothing
 
 
 def test_without_the_service_it_says_what_to_install():

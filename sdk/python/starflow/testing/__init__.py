@@ -4,7 +4,8 @@
         assert await server.run(SCRIPT, input={"order_id": "A-1"}) == {"ok": True}
 
 `TestServer` is for async tests, `SyncTestServer` the same for others. They need what
-`pip install 'starflow-grpc[service]'` installs. For pytest there are the fixtures
+`pip install 'starflow-grpc[service]'` installs. `TestContext` is for tests that call a
+function themselves, and needs nothing. For pytest there are the fixtures
 `starflow_server` and `starflow_sync_server`.
 """
 
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from starflow.testing._context import TestContext as TestContext
     from starflow.testing._mocks import NEVER as NEVER
     from starflow.testing._mocks import InTurn as InTurn
     from starflow.testing._mocks import RecordedCall as RecordedCall
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from starflow.testing._sync import SyncTestServer as SyncTestServer
 
 _MODULES = {
+    "_context": ("TestContext",),
     "_mocks": ("NEVER", "InTurn", "RecordedCall", "Returns"),
     "_server": ("ReplayFailed", "Stuck", "TestServer"),
     "_sync": ("SyncTestServer",),
