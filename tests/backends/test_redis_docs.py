@@ -113,6 +113,9 @@ async def test_the_rights_that_it_names_are_enough(redis):
     assert await store.set_queue("ns/q", None)
     await store.clear_index()
     assert await store.read("ns/1") == [b"one"]
+    assert await store.delete("ns/1", expected_version=1, tombstone_ns=10**9)
+    await store.join("host:1", "0.1.0")
+    assert [each.address for each in await store.replicas()] == ["host:1"]
     await store.close()
 
 
