@@ -10,6 +10,8 @@ to be done, or when so much has come together that it has to be.
 import gc
 from typing import Final
 
+from starflow_service.runtime.clock import Clock
+
 # Objects of which the collector looks at the young.  Their references are followed, and
 # a script can make thousands of each, so this is some milliseconds at the worst.
 _YOUNG: Final = 1_000
@@ -18,6 +20,9 @@ _NEVER: Final = 1_000_000_000
 # tenth of a million objects, and two millions.
 _WORTH: Final = 100
 _OVERDUE: Final = 2_000
+# The part of the time that goes into looks at everything which nobody waits for: with
+# thousands of runs in memory one takes a tenth of a second.
+_PART: Final = 0.01
 
 
 def tend() -> None:
@@ -31,15 +36,22 @@ def tend() -> None:
 class Garbage:
     """Decides when to look at everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._looks = self._looks_so_far()
+        # When the next look is in proportion to what the last one took, in seconds.
+        self._not_before = clock.monotonic()
 
     def look(self, *, is_idle: bool) -> bool:
         """Collect everything if it is worth it now; return whether it was."""
         since = self._looks_so_far() - self._looks
-        if since < (_WORTH if is_idle else _OVERDUE):
+        is_cheap = is_idle and self._clock.monotonic() >= self._not_before
+        if since < (_WORTH if is_cheap else _OVERDUE):
             return False
+        before_ns = self._clock.cpu_ns()
         gc.collect()
+        took_s = (self._clock.cpu_ns() - before_ns) / 1e9
+        self._not_before = self._clock.monotonic() + took_s / _PART
         self._looks = self._looks_so_far()
         return True
 

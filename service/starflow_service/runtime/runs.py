@@ -11,7 +11,7 @@ decided: the log is the truth, and the next input reads it again.
 import asyncio
 import contextvars
 import itertools
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -73,6 +73,9 @@ log = structlog.get_logger()
 _SLICES_BEFORE_STORE = 50
 # How often an input is applied again after a conflict.
 _TRIES = 3
+# How long a run that has ended stays in memory: whoever waited for its end asks once
+# more, and thousands that nobody asks for only make the garbage collector slow.
+_ENDED_KEPT_S = 1.0
 
 
 class Runs:
@@ -106,6 +109,8 @@ class Runs:
         self._watchdog = watchdog
         self._partitions = partitions
         self._runs: OrderedDict[str, LiveRun] = OrderedDict()
+        # Those that have ended, once for each time that somebody looked at them.
+        self._ended: deque[LiveRun] = deque()
         self._rounds: set[asyncio.Task[None]] = set()
         self._append_ids = itertools.count(1)
         self._boot = clock.nonce()
@@ -177,6 +182,10 @@ class Runs:
     async def evict_idle(self) -> None:
         """Drop runs that nothing came to for a while, and the idlest over the bound."""
         now = self._clock.monotonic()
+        while self._ended and now - self._ended[0].used_at >= _ENDED_KEPT_S:
+            ended = self._ended.popleft()
+            if not ended.is_busy:
+                self._drop(ended)
         over = len(self._runs) - self._options.live_runs_max
         for run in list(self._runs.values()):
             if over <= 0 and now - run.used_at < self._options.idle_evict_s:
@@ -265,6 +274,8 @@ class Runs:
             run.used_at = self._clock.monotonic()
             if run.key in self._runs:
                 self._runs.move_to_end(run.key)
+            if run.phase is Phase.FINISHED:
+                self._ended.append(run)
 
     async def _round(self, run: LiveRun) -> None:
         inputs = run.taken = list(run.inbox)

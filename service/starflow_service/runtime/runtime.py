@@ -105,7 +105,7 @@ class Runtime:
             store, options.limits, programs_max=options.programs_max
         )
         self._strikes = Strikes(store)
-        self._garbage = Garbage()
+        self._garbage = Garbage(clock)
         self._watchdog = Watchdog(clock, mark, options.held_s)
         self._runs = Runs(
             store,
