@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from starflow._operations import FunctionInfo as FunctionInfo
     from starflow._operations import QueueInfo as QueueInfo
     from starflow._operations import Rate as Rate
+    from starflow._operations import ReplicaInfo as ReplicaInfo
     from starflow._operations import WorkerInfo as WorkerInfo
     from starflow._run import Run as Run
     from starflow._sync import SyncClient as SyncClient
@@ -93,7 +94,7 @@ _MODULES = {
         "Validation",
         "Wait",
     ),
-    "_operations": ("FunctionInfo", "QueueInfo", "Rate", "WorkerInfo"),
+    "_operations": ("FunctionInfo", "QueueInfo", "Rate", "ReplicaInfo", "WorkerInfo"),
     "_run": ("Run",),
     "_sync": ("SyncClient", "SyncRun"),
     "_worker": ("Worker",),

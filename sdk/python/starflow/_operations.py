@@ -17,6 +17,7 @@ from starflow.v1 import (
     queue_service_pb2_grpc,
     worker_service_pb2,
     worker_service_pb2_grpc,
+    workflow_service_pb2,
 )
 
 _connection = enum_name(worker_service_pb2.WorkerConnection, "WORKER_CONNECTION_")
@@ -120,6 +121,29 @@ class WorkerInfo:
         return _model.plain_fields(self)
 
 
+@dataclass(frozen=True, slots=True)
+class ReplicaInfo:
+    """A server of the store as it stood when the service answered."""
+
+    # Different in each life of the server.
+    id: str
+    # Where other servers reach it; empty if there are none.
+    address: str
+    version: str
+    start_time: datetime
+    # In seconds: how long it counts as there if it is not heard of any more.
+    lease_left: float
+    # The numbers of those that it owns, and how many runs are stored in them.
+    partitions: tuple[int, ...]
+    runs: int
+    # Whether it is the one that answered.
+    answers: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is set, as JSON-ready values."""
+        return _model.plain_fields(self)
+
+
 class Operations(ABC):
     """The methods of a client that look at, or bound, what is executed."""
 
@@ -204,6 +228,12 @@ class Operations(ABC):
             if not request.page_token:
                 return
 
+    async def list_replicas(self) -> AsyncGenerator[ReplicaInfo, None]:
+        """Yield the servers that share the store, by the time they started."""
+        request = workflow_service_pb2.ListReplicasRequest()
+        for replica in (await self._call("ListReplicas", request)).replicas:
+            yield _replica(replica)
+
     async def _queues(self, method: str, request: Any) -> Any:
         stub = queue_service_pb2_grpc.QueueServiceStub
         return await self._call(method, request, service=stub)
@@ -248,6 +278,19 @@ def _function(message: worker_service_pb2.FunctionStatus) -> FunctionInfo:
         attempt_timeout=timeout,
         input_schema=spec.input_schema,
         output_schema=spec.output_schema,
+    )
+
+
+def _replica(message: workflow_service_pb2.Replica) -> ReplicaInfo:
+    return ReplicaInfo(
+        id=message.id,
+        address=message.address,
+        version=message.version,
+        start_time=_model.time_of(message.start_time),
+        lease_left=message.lease_left.ToTimedelta().total_seconds(),
+        partitions=tuple(message.partitions),
+        runs=message.runs,
+        answers=message.answers,
     )
 
 

@@ -13,7 +13,13 @@ from starflow._connection import Connection
 from starflow._failure import Failure
 from starflow._loop_thread import LoopThread
 from starflow._model import Event, RunInfo, ServerInfo, SignalOutcome, Validation
-from starflow._operations import FunctionInfo, QueueInfo, Rate, WorkerInfo
+from starflow._operations import (
+    FunctionInfo,
+    QueueInfo,
+    Rate,
+    ReplicaInfo,
+    WorkerInfo,
+)
 from starflow._run import Run, outcome
 
 T = TypeVar("T")
@@ -236,6 +242,10 @@ class SyncClient:
     def list_workers(self) -> Iterator[WorkerInfo]:
         """Yield the workers that showed themselves lately, by id."""
         return self._thread.iterate(self._client.list_workers())
+
+    def list_replicas(self) -> Iterator[ReplicaInfo]:
+        """Yield the servers that share the store, by the time they started."""
+        return self._thread.iterate(self._client.list_replicas())
 
     def events(
         self,

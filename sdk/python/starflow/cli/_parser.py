@@ -95,6 +95,7 @@ def _build(as_json: bool) -> argparse.ArgumentParser:
     _add_queue(commands)
     _add_functions(commands)
     _add_workers(commands)
+    _add_replicas(commands)
     _add_validate(commands)
     _add_worker(commands)
     _add_worker_check(commands)
@@ -389,6 +390,12 @@ def _add_workers(commands: Any) -> None:
     help = "show the workers that were heard of lately"
     parser = _add(commands, "workers", help, "  starflow workers --json | jq .id")
     _on_client(parser, _queues.list_workers)
+
+
+def _add_replicas(commands: Any) -> None:
+    help = "show the servers that share the store, and what each owns"
+    parser = _add(commands, "replicas", help, "  starflow replicas")
+    _on_client(parser, _queues.list_replicas)
 
 
 def _add_validate(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""`starflow queue`, `starflow functions` and `starflow workers`."""
+"""`starflow queue`, `functions`, `workers` and `replicas`."""
 
 import argparse
 import re
@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from starflow._client import Client
-from starflow._operations import FunctionInfo, QueueInfo, Rate, WorkerInfo
+from starflow._operations import (
+    FunctionInfo,
+    QueueInfo,
+    Rate,
+    ReplicaInfo,
+    WorkerInfo,
+)
 from starflow.cli import _exits, _render
 
 EXAMPLES = (
@@ -112,6 +118,12 @@ async def list_workers(client: Client, options: argparse.Namespace) -> int:
     return await _show(client.list_workers(), head, _worker_row, options)
 
 
+async def list_replicas(client: Client, options: argparse.Namespace) -> int:
+    """Show the servers of the store."""
+    head = ("REPLICA", "ADDRESS", "VERSION", "STARTED", "LEASE", "RUNS", "PARTITIONS")
+    return await _show(client.list_replicas(), head, _replica_row, options)
+
+
 async def _show(
     found: AsyncIterator[T],
     head: Sequence[str],
@@ -170,6 +182,18 @@ def _worker_row(worker: WorkerInfo) -> Sequence[str]:
         by,
         worker.sdk,
         " ".join(worker.functions),
+    )
+
+
+def _replica_row(replica: ReplicaInfo) -> Sequence[str]:
+    return (
+        f"{replica.id} (this)" if replica.answers else replica.id,
+        replica.address,
+        replica.version,
+        _ago(replica.start_time),
+        f"{replica.lease_left:.1f}s" if replica.lease_left else "",
+        str(replica.runs),
+        " ".join(map(str, replica.partitions)),
     )
 
 
