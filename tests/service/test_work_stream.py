@@ -316,18 +316,45 @@ async def test_what_is_under_way_is_acknowledged_before_the_end(workflows, worke
         assert sorted(talk.answers) == sorted(sequences)
 
 
-async def test_a_worker_that_says_nothing_for_a_lease_gets_nothing(serve):
+async def test_a_worker_that_let_a_lease_end_gets_nothing_until_it_speaks(serve):
     service = await serve(options=Options(lease_s=0.2, heartbeat_s=0.05))
-    async with talking(service.workers, credit=1) as talk:
-        for _ in range(8):
-            await talk.read()
+    async with talking(service.workers, credit=2) as talk:
         await start(service.workflows)
+        await talk.task()
+        assert (await take(service.workers, worker="b")).attempt == 2
+        await start(service.workflows, run_id="other")
         for _ in range(4):
             await talk.read()
         assert talk.came == 0
         await talk.send(tasks=[])
 
+        assert (await talk.task()).run_id == "other"
+
+
+async def test_a_worker_that_holds_nothing_need_not_speak(serve):
+    service = await serve(options=Options(lease_s=0.1, heartbeat_s=0.05))
+    async with talking(service.workers, credit=1) as talk:
+        for _ in range(5):
+            await talk.read()
+        await start(service.workflows)
+
         assert (await talk.task()).attempt == 1
+
+
+async def test_progress_comes_before_the_failure_of_the_same_message(serve):
+    service = await serve(options=Options(lease_s=30.0))
+    async with talking(service.workers, credit=2) as talk:
+        await start(service.workflows)
+        task = await talk.task()
+        failure = Failure(
+            code="NOT_YET", retryability="RETRYABILITY_RETRYABLE", retry_delay=Duration()
+        )
+        await talk.ask(
+            tasks=held(task, progress=payload("half")),
+            results=[result(task, failure=failure)],
+        )
+
+        assert (await talk.task()).last_progress.json == '"half"'
 
 
 # Ending

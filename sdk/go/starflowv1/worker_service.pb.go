@@ -1668,8 +1668,7 @@ func (x *DrainWorkerResponse) GetHeldTasks() int32 {
 }
 
 // WorkStreamRequest is one message from a worker on WorkStream. All its parts may be set
-// at once; the more of them travel together, the less each costs. The server reads them in
-// the order of their fields.
+// at once; the more of them travel together, the less each costs.
 type WorkStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who works and what it offers: in the first message, and only there.
@@ -1681,8 +1680,8 @@ type WorkStreamRequest struct {
 	Results []*TaskResult `protobuf:"bytes,3,rep,name=results,proto3" json:"results,omitempty"`
 	// Tasks that the worker holds: their leases are renewed. To be sent once every
 	// heartbeat interval with every task held, and as the first thing on a new stream after
-	// one that broke off. What is listed nowhere for one lease is given to somebody else,
-	// and a worker that sends nothing at all for one lease gets no tasks until it does.
+	// one that broke off. What is listed nowhere for one lease is given to somebody else.
+	// Progress in here is recorded before `results` of the same message are taken.
 	Tasks []*TaskHeartbeat `protobuf:"bytes,4,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	// Lets the server send this many tasks more. A task uses up 1, for good: whoever wants
 	// as many tasks under way as before gives 1 with every result. At most

@@ -120,11 +120,12 @@ class WorkStream:
             raise FieldInvalidError("hello", "comes once, in the first message")
         self._stream.heard()
         refusal: Exception | None = None
-        if request.results:
-            self._settle_later(request)
         if request.tasks:
+            # Before the results: the next attempt is to see the progress of this one.
             beats, refusal = tasks.beats_of(request.tasks, self._payloads)
             await self._workers.renew(self._namespace, self._worker_id, beats)
+        if request.results:
+            self._settle_later(request)
         if request.sequence and (refusal or not request.results):
             self._acknowledge(request.sequence, (), refusal)
         if request.credit:

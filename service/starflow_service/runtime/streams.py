@@ -94,7 +94,7 @@ class Stream:
     def heard(self) -> None:
         """The worker sent something."""
         session = self._session
-        was_missed = session.is_silent or not self._is_there()
+        was_missed = session.is_silent
         session.heard_of(self._clock.monotonic())
         if was_missed:
             self._on_news()
@@ -163,8 +163,4 @@ class Stream:
             self._calls.suspect(session)
 
     def _is_there(self) -> bool:
-        session = self._session
-        silence_s = self._clock.monotonic() - session.seen_at
-        return not (session.is_silent or session.is_drained) and (
-            silence_s <= self._options.lease_s
-        )
+        return not (self._session.is_silent or self._session.is_drained)

@@ -45,6 +45,8 @@ class Proxy(grpc.GenericRpcHandler):
         # How many streams workers have opened.
         self.streams_opened = 0
         self._lets_streams = streams
+        # What breaks the open ones off.
+        self._cuts: set[Callable[[], None]] = set()
         self._record = record
         self._target = target
         self._server: grpc.aio.Server | None = None
@@ -72,6 +74,11 @@ class Proxy(grpc.GenericRpcHandler):
             await self._server.stop(None)
             await self._channel.close()
             self._server = self._channel = None
+
+    def cut_streams(self) -> None:
+        """Break all open streams off; the worker sees UNAVAILABLE."""
+        for cut in tuple(self._cuts):
+            cut()
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         """Return what handles the method."""
@@ -146,20 +153,24 @@ class Proxy(grpc.GenericRpcHandler):
         tap = StreamTap(self._record, self._loses)
         is_broken = False
 
-        async def said() -> AsyncIterator[bytes]:
+        def cut() -> None:
             nonlocal is_broken
+            is_broken = True
+            call.cancel()
+
+        async def said() -> AsyncIterator[bytes]:
             async for raw in requests:
                 request = pb.WorkStreamRequest.FromString(raw)
                 try:
                     tap.said(request)
                 except Broken:
-                    is_broken = True
-                    call.cancel()
+                    cut()
                     return
                 yield request.SerializeToString()
 
         method: Any = self._channel.stream_stream(path)
         call = method(said())
+        self._cuts.add(cut)
         try:
             async for raw in call:
                 tap.came(pb.WorkStreamResponse.FromString(raw))
@@ -173,6 +184,7 @@ class Proxy(grpc.GenericRpcHandler):
                 raise
             await context.abort(grpc.StatusCode.UNAVAILABLE, "lost on the way")
         finally:
+            self._cuts.discard(cut)
             call.cancel()
             tap.close()
 

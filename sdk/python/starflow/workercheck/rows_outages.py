@@ -49,6 +49,8 @@ async def backoff(scene: Scene) -> None:
     """Answer everything with UNAVAILABLE for a while, and count how often it asks."""
     since = scene.record.place()
     with scene.losing(lambda *_: Loss.REQUEST):
+        # A stream may have nothing to say.
+        scene.cut_streams()
         await scene.until(
             lambda: any(e.ended and not e.response for e in _all(scene, since)),
             "it asked for nothing",

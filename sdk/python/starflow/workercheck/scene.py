@@ -208,6 +208,10 @@ class Scene:
             lambda: self.record.of("Poll", since), "it registered, but does not poll"
         )
 
+    def cut_streams(self) -> None:
+        """Break the worker's streams off, if it has any."""
+        self._proxy.cut_streams()
+
     @contextlib.contextmanager
     def losing(self, fault: Fault) -> Iterator[None]:
         """Lose what *fault* says while the block lasts."""

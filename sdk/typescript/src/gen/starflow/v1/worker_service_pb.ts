@@ -850,8 +850,7 @@ export const DrainWorkerResponseSchema: GenMessage<DrainWorkerResponse> = /*@__P
 
 /**
  * WorkStreamRequest is one message from a worker on WorkStream. All its parts may be set
- * at once; the more of them travel together, the less each costs. The server reads them in
- * the order of their fields.
+ * at once; the more of them travel together, the less each costs.
  *
  * @generated from message starflow.v1.WorkStreamRequest
  */
@@ -881,8 +880,8 @@ export type WorkStreamRequest = Message<"starflow.v1.WorkStreamRequest"> & {
   /**
    * Tasks that the worker holds: their leases are renewed. To be sent once every
    * heartbeat interval with every task held, and as the first thing on a new stream after
-   * one that broke off. What is listed nowhere for one lease is given to somebody else,
-   * and a worker that sends nothing at all for one lease gets no tasks until it does.
+   * one that broke off. What is listed nowhere for one lease is given to somebody else.
+   * Progress in here is recorded before `results` of the same message are taken.
    *
    * @generated from field: repeated starflow.v1.TaskHeartbeat tasks = 4;
    */
