@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 
 from starflow_backends.memory import MemoryStore
-from starflow_backends.store import Append, Phase
+from starflow_backends.store import Append, PermitAnswer, PermitRequest, Phase
 from starflow_service import logs
 from starflow_service.engine.errors import LogCorruptError
 from starflow_service.engine.verify import verify
@@ -24,11 +24,13 @@ from starflow_service.runtime.clock import MovableClock
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.runtime import Runtime
-from starflow_service.runtime.types import NS, CallWait
+from starflow_service.runtime.types import NS, CallState, CallWait
 
 _HOST = "127.0.0.1"
 _DUE_MAX = 1_000_000
 _PAGE = 1000
+# The clock by which stores give tokens counts microseconds.
+_TICK_NS = 2000
 
 # Something that is under way and moves without the time being moved.
 Doing = Hashable
@@ -45,6 +47,11 @@ class _Store(MemoryStore):
         future = super().append(append)
         self._changed.set()
         return future
+
+    async def permits(self, request: PermitRequest) -> PermitAnswer:
+        answer = await super().permits(request)
+        self._changed.set()
+        return answer
 
 
 class Embedded:
@@ -143,16 +150,22 @@ class Embedded:
         """Return when the next thing happens that waits for the time; None: nothing."""
         answer = await self._store.timers_due(limit=_DUE_MAX)
         times = [] if answer.next_due_ns is None else [answer.next_due_ns]
+        now_ns = self.clock.now_ns()
         left_s = self._runtime.first_timeout_s()
         if left_s is not None:
-            times.append(self.clock.now_ns() + max(0, int(left_s * NS)))
+            times.append(now_ns + max(0, int(left_s * NS)))
+        token_s = self._runtime.permits.first_token_s()
+        if token_s is not None:
+            # Rounded up: a token that is nearly there is none.
+            times.append(now_ns + int(token_s * NS) + _TICK_NS)
         return min(times, default=None)
 
-    def move_to(self, now_ns: int) -> None:
+    async def move_to(self, now_ns: int) -> None:
         """Let it be *now_ns*, and what is due then happen."""
         moved_ns = now_ns - self.clock.now_ns()
         self.clock.move_to(now_ns)
         self._runtime.time_moved(moved_ns / NS)
+        await self._runtime.permits.ask_again()
 
     async def _doing(self) -> set[Doing]:
         due = (await self._store.timers_due(limit=_DUE_MAX)).due
@@ -187,6 +200,9 @@ class Embedded:
     def _waits_for_time(self, key: str, call: CallWait) -> bool:
         if call.next_attempt_ns is not None:
             return True
+        if call.state is CallState.QUEUE_LIMIT:
+            # Unless it waits for others that are under way.
+            return bool(self._runtime.permits.first_token_s())
         task_id = f"{key}/{call.call_version}"
         return bool(call.worker_id) and self._is_hanging(task_id, call.attempt)
 

@@ -277,6 +277,20 @@ async def test_a_server_that_was_not_entered_says_so():
         _ = TestServer().client
 
 
+async def test_calls_of_a_queue_with_a_rate_get_their_turn_as_the_time_goes():
+    module = starflow.Module("shop")
+    module.function(name="buy", queue="slow")(echo)
+    script = "def main(ctx, i):\n    return [shop.buy(ctx, n) for n in range(4)]\n"
+    async with TestServer([module], now=NEW_YEAR) as server:
+        await server.client.set_queue("slow", rate=starflow.Rate(1, per=60))
+        run = await server.client.start(script)
+        await server.advance(seconds=119)
+        assert len(server.calls()) == 2
+
+        assert await server.finish(run) == [0, 1, 2, 3]
+        assert 180 <= (server.now - NEW_YEAR).total_seconds() < 180.1
+
+
 # Signals
 
 

@@ -28,7 +28,7 @@ from starflow_service.runtime.errors import StoreDownError
 from starflow_service.runtime.limited import LimitedQueue
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.pending import PendingCall
-from starflow_service.runtime.permit_talk import Talk, Ties
+from starflow_service.runtime.permit_talk import Talk, Ties, is_full, token_wait_s
 from starflow_service.runtime.queues import QueueName, Queues
 from starflow_service.runtime.tokens import Token, Tokens
 
@@ -223,6 +223,18 @@ class Permits:
             answers = [self._talks[queue].next_answer() for queue in queues]
             await asyncio.wait(answers, timeout=_SETTLE_S)
         return bool(queues)
+
+    async def ask_again(self) -> None:
+        """Ask the store for all that waits: its clock was moved by hand."""
+        answers = [talk.next_answer() for talk in self._talks.values()]
+        if answers:
+            await asyncio.wait(answers, timeout=_SETTLE_S)
+
+    def first_token_s(self) -> float | None:
+        """Return after how long a call gets a token that waits for one; None: never."""
+        states = (queue.state for queue in self._talks if queue.names())
+        waits = [token_wait_s(s) for s in states if s is not None and not is_full(s)]
+        return min(waits, default=None)
 
     def drop(self, call: PendingCall) -> None:
         """The call has ended: nobody takes it."""

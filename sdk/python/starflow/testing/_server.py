@@ -215,7 +215,7 @@ class TestServer:
             next_ns = await self._server.next_ns()
             if next_ns is None or next_ns > _to_ns(until):
                 raise Stuck(_stuck(info))
-            self._server.move_to(next_ns)
+            await self._server.move_to(next_ns)
         raise Stuck(f"run {handle.id} has not ended after {_STEPS_MAX} steps of time")
 
     async def signal(
@@ -280,9 +280,9 @@ class TestServer:
             await self.settle()
             next_ns = await self._server.next_ns()
             if next_ns is None or next_ns > target:
-                self._server.move_to(target)
+                await self._server.move_to(target)
                 return
-            self._server.move_to(next_ns)
+            await self._server.move_to(next_ns)
         raise Stuck(f"it is {self.now} after {_STEPS_MAX} steps, and not yet {moment}")
 
     async def settle(self) -> None:
