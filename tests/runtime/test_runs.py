@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -46,6 +47,21 @@ async def test_a_run_calls_a_worker_and_finishes():
         assert view.state is RunState.SUCCEEDED
         assert json.loads(view.result) == {"n": 2}
         assert await s.kinds() == "START CALL RETURN FINISH"
+
+
+async def test_a_run_begins_although_somebody_looks_for_it_at_the_same_moment():
+    async with shop() as s:
+
+        async def look_for_ever():
+            while True:
+                with contextlib.suppress(RunNotFoundError):
+                    await s.runtime.get_run(NS, "run")
+
+        looking = asyncio.create_task(look_for_ever())
+        _, created = await s.start(run_id="run")
+
+        assert created
+        looking.cancel()
 
 
 async def test_payload_text_is_kept_byte_for_byte():

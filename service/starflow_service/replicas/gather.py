@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import structlog
 
+from starflow.v1 import worker_service_pb2 as pb
 from starflow_service.replicas.link import Link
 from starflow_service.rpc.routing import Serve
 from starflow_service.rpc.status import ToldError
 from starflow_service.rpc.workforce import MERGES
-from starflow_service.runtime.errors import RuntimeRefusal
+from starflow_service.runtime.errors import RuntimeRefusal, WorkerNotRegisteredError
 
 log = structlog.get_logger()
 
@@ -40,5 +41,35 @@ def gathered(
         asked = [ask_one(link, data) for link in links()]
         others = [each for each in await asyncio.gather(*asked) if each is not None]
         return merge(request, [own, *(type(own).FromString(each) for each in others)])
+
+    return carry_out
+
+
+def drained(serve: Serve, links: Callable[[], Iterable[Link]], ask: AskLink) -> Serve:
+    """Return what drains a worker wherever it is known; *serve* does it here."""
+
+    async def ask_one(link: Link, data: bytes) -> bytes | None:
+        try:
+            return await ask(link, "DrainWorker", data, _PATIENCE_S)
+        except (RuntimeRefusal, ToldError):
+            # It is not known there.
+            return None
+
+    async def carry_out(request: Any, context: Any) -> Any:
+        data = request.SerializeToString()
+        asking = [asyncio.ensure_future(ask_one(link, data)) for link in links()]
+        refusal: RuntimeRefusal | None = None
+        held = 0
+        try:
+            held = (await serve(request, context)).held_tasks
+        except WorkerNotRegisteredError as error:
+            refusal = error
+        answers = [each for each in await asyncio.gather(*asking) if each is not None]
+        if refusal is not None and not answers:
+            raise refusal
+        responses = map(pb.DrainWorkerResponse.FromString, answers)
+        return pb.DrainWorkerResponse(
+            held_tasks=held + sum(each.held_tasks for each in responses)
+        )
 
     return carry_out

@@ -18,7 +18,7 @@ from google.rpc.status_pb2 import Status
 from starflow.v1 import replica_service_pb2 as pb
 from starflow.v1 import run_pb2
 from starflow.v1 import workflow_service_pb2 as wf
-from starflow_service.replicas.gather import gathered
+from starflow_service.replicas.gather import drained, gathered
 from starflow_service.replicas.link import (
     NOT_OWNER,
     OK,
@@ -137,6 +137,8 @@ class Router:
             return gathered(
                 method, serve, lambda: self._links().values(), self.ask_link
             )
+        if method == "DrainWorker":
+            return drained(serve, lambda: self._links().values(), self.ask_link)
         return self._routed_start(serve) if method == "Run" else serve
 
     def _routed(self, method: str, serve: Serve) -> Serve:

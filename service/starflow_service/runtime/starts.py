@@ -10,6 +10,7 @@ from starflow_service.runtime.errors import (
     FunctionUnknownError,
     LogCorruptedError,
     RunIdConflictError,
+    RunNotFoundError,
     ScriptInvalidError,
     StoreDownError,
 )
@@ -28,6 +29,9 @@ from starflow_service.runtime.validation import all_errors, validate
 from starflow_service.starlark import jsontext
 from starflow_service.starlark.bundle import Source
 from starflow_service.starlark.program import Program
+
+# How often a run is looked for that is neither there nor not.
+_TRIES = 10
 
 View = Callable[[LiveRun], RunView]
 
@@ -62,26 +66,40 @@ class Starts:
         await self._check_functions(request, program)
         run_id = request.run_id or self._clock.nonce() + self._clock.nonce()
         key = f"{request.namespace}/{run_id}"
-        if not self._runs.is_live(key):
+        tries_left = _TRIES
+        while True:
+            if not self._runs.is_live(key):
+                view = await self._begin(key, request, script_hash, program)
+                if view is not None:
+                    return view, True
+            tries_left -= 1
             try:
-                await self._namespaces.enter(request.namespace)
-                script = script_hash, stored_form(request.script)
-                view = await self._runs.start(
-                    key,
-                    program,
-                    script,
-                    request.input,
-                    request.labels,
-                    request.headers,
-                    self._view,
-                )
-            except ConflictError:
-                pass
-            except StoreError as error:
-                raise StoreDownError(str(error)) from error
-            else:
-                return view, True
-        return await self._attach(key, request, script_hash), False
+                return await self._attach(key, request, script_hash), False
+            except RunNotFoundError:
+                # What was live was nobody's run: somebody has looked for it in vain.
+                if not tries_left:
+                    raise
+
+    async def _begin(
+        self, key: str, request: StartRequest, script_hash: str, program: Program
+    ) -> RunView | None:
+        """Begin the run; return None if it exists."""
+        try:
+            await self._namespaces.enter(request.namespace)
+            script = script_hash, stored_form(request.script)
+            return await self._runs.start(
+                key,
+                program,
+                script,
+                request.input,
+                request.labels,
+                request.headers,
+                self._view,
+            )
+        except ConflictError:
+            return None
+        except StoreError as error:
+            raise StoreDownError(str(error)) from error
 
     async def validate(self, namespace: str, script: Source) -> ScriptReport:
         """Check *script* without running it."""
