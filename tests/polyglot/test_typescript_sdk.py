@@ -75,7 +75,8 @@ def sdk_checks(built, pool):
 
 @with_node
 def test_the_tests_of_the_package_pass(node, sdk_checks):
-    passed, said = run(node, "--test", "build/")
+    # A test that hangs is worse than one that fails.
+    passed, said = run(node, "--test", "--test-timeout=120000", "build/")
 
     assert passed, said
 

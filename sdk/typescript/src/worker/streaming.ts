@@ -247,7 +247,8 @@ class OneStream {
     if (welcome !== undefined) {
       this.crew.link.welcomed(welcome);
       // Only now the interval is known.
-      this.nextBeatAt = performance.now() + this.crew.link.heartbeatMs;
+      const first = performance.now() + this.crew.link.heartbeatMs;
+      this.nextBeatAt = Math.min(this.nextBeatAt, first);
       this.bell.ring();
       this.hooks.onWelcome();
     }
