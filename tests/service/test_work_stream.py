@@ -1,6 +1,7 @@
 """Workers over one stream, through a real server."""
 
 import asyncio
+from queue import SimpleQueue
 
 import grpc
 import pytest
@@ -9,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from starflow.v1 import worker_service_pb2 as pb
 from starflow.v1 import workflow_service_pb2 as workflow_pb
 from starflow.v1.failure_pb2 import Failure
+from starflow.v1.worker_service_pb2_grpc import WorkerServiceStub
 from starflow_service.runtime.options import Options
 from tests.service.calls import (
     ECHO,
@@ -256,13 +258,33 @@ async def test_something_is_said_every_heartbeat_interval(serve):
 
 
 async def test_tasks_of_a_stream_that_broke_off_go_to_others_soon(serve):
-    service = await serve(options=Options(suspect_s=0.1))
+    service = await serve(options=Options(suspect_s=0.1, lease_s=60.0))
     async with talking(service.workers, credit=1) as talk:
         await start(service.workflows)
         await talk.task()
     again = await take(service.workers, worker="b")
 
     assert again.attempt == 2
+
+
+async def test_a_dead_worker_is_not_taken_for_one_that_closed_its_side(serve):
+    """gRPC shows the server the same end of requests first, for both."""
+    service = await serve(options=Options(suspect_s=0.1, lease_s=60.0))
+
+    def hold_and_vanish():
+        with grpc.insecure_channel(service.address) as channel:
+            requests = SimpleQueue()
+            call = WorkerServiceStub(channel).WorkStream(iter(requests.get, None))
+            requests.put(pb.WorkStreamRequest(hello=hello("test.echo"), credit=1))
+            while not next(call).tasks:
+                pass
+            call.cancel()
+            requests.put(None)
+
+    await start(service.workflows)
+    await asyncio.to_thread(hold_and_vanish)
+
+    assert (await take(service.workers, worker="b")).attempt == 2
 
 
 async def test_a_worker_that_comes_back_keeps_what_it_lists(serve):
@@ -502,16 +524,17 @@ async def test_a_flood_of_heartbeats_disturbs_nobody(workflows, workers):
 
 async def test_a_worker_that_does_not_read_holds_up_nobody_else(serve):
     """What does not fit into the slow reader's connection is not leased to it."""
-    service = await serve()
-    big = "x" * 500_000
-    async with (
-        talking(service.workers, worker="slow", credit=1000) as slow,
-        talking(service.workers, worker="quick", credit=1000) as quick,
-    ):
+    service = await serve(options=Options(heartbeat_s=60.0))
+    sessions = service.runtime.workers._sessions
+    async with talking(service.workers, worker="slow", credit=1000) as slow:
         for number in range(60):
-            await start(service.workflows, value=big, run_id=f"r{number}")
-        for _ in range(45):
-            task = await quick.task()
-            await quick.ask(results=[result(task, 1)])
+            await start(service.workflows, value="x" * 500_000, run_id=f"r{number}")
+        async with talking(service.workers, worker="quick", credit=1000) as quick:
+            got = [await quick.task() for _ in range(40)]
+            while len(got) < len(sessions.find("default", "quick").held):
+                got.append(await quick.task())
+            # The slow one has waited longer, but would take nothing.
+            await start(service.workflows, run_id="new")
 
-        assert await slow.task()
+            assert (await quick.task()).run_id == "new"
+            assert await slow.task()
