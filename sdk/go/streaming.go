@@ -268,7 +268,8 @@ func (w *workStream) compose() *pb.WorkStreamRequest {
 	carries := w.carry(message, carried)
 	leaves := w.leave(message)
 	lends := w.lend(message)
-	if greets || len(message.Tasks) > 0 || carries || leaves || lends {
+	// A heartbeat without tasks is one, too: who says nothing for a lease gets no tasks.
+	if greets || beats || len(message.Tasks) > 0 || carries || leaves || lends {
 		return message
 	}
 	return nil

@@ -384,6 +384,20 @@ func TestAnIdleWorkerOutlastsTheDeathOfTheServer(t *testing.T) {
 	})
 }
 
+func TestAnIdleWorkerIsNotForgotten(t *testing.T) {
+	overBoth(t, func(t *testing.T, options ...starflow.WorkerOption) {
+		server := newServer(t, "--lease", "1s")
+		client := newClient(t, server)
+		worker := starflow.NewWorker(client, options...)
+		starflow.Register(worker, "test.echo", echo)
+		begin(t, worker)
+
+		result[any](t, start(t, client, rests, nil)) // longer than a lease
+
+		equal(t, result[int](t, start(t, client, calls("test.echo"), 1)), 1)
+	})
+}
+
 func TestAWorkerThatIsToldToEndLetsItsFunctionsEnd(t *testing.T) {
 	overBoth(t, func(t *testing.T, options ...starflow.WorkerOption) {
 		client := namespaced(t)
