@@ -166,7 +166,7 @@ class Leases:
             )
             if status == b"ok":
                 until = began + lease_ms / 1000
-                self._claims[number] = _Claim(rest[0], History(rest[1]), until)
+                self._claims[number] = _Claim(rest[0], History(rest[1], began), until)
                 self._lost.discard(number)
                 self._claims_changed()
                 return True
@@ -272,6 +272,7 @@ class Leases:
             if status == b"ok" and count >= claim.history.count:
                 claim.until = began + lease_ms / 1000
                 claim.is_doubtful = False
+                claim.history.grow_old(began)
             elif status in (b"ok", b"lost"):
                 await self._lose(pipe, number, claim, count)
             else:

@@ -189,7 +189,7 @@ async def test_when_too_much_is_lost_the_service_ends(store, redis, monkeypatch)
 
 
 def test_it_is_known_what_is_missing():
-    history = History(10)
+    history = History(10, now=0.0)
     history.append(11, "a", 1)
     history.append(12, "b", 1)
     history.append(13, "a", 5)
@@ -209,12 +209,29 @@ def test_it_is_known_what_is_missing():
 
 def test_of_the_runs_that_came_last_it_is_known(monkeypatch):
     monkeypatch.setattr(redis_history, "RUNS_MAX", 2)
-    history = History(0)
+    history = History(0, now=0.0)
     for count, run in enumerate("abcab", 1):
         history.append(count, run, count)
 
     assert history.lost_after(3) == {"a": 4, "b": 5}
     assert history.lost_after(2) is None
+
+
+def test_what_was_long_ago_is_forgotten():
+    history = History(0, now=0.0)
+    history.append(1, "a", 1)
+    history.append(2, "b", 1)
+    # Not before its time, and not at once then.
+    for now in (59.0, 60.0, 119.0):
+        history.grow_old(now)
+        assert history.lost_after(0) == {"a": 1, "b": 1}
+    history.append(3, "b", 2)
+    assert history.lost_after(0) == {"a": 1, "b": 2}
+
+    history.grow_old(120.0)
+
+    assert history.lost_after(2) == {"b": 2}
+    assert history.lost_after(1) is None
 
 
 @pytest.fixture
