@@ -16,7 +16,9 @@ from starflow_backends import (
     UnavailableError,
 )
 from starflow_service.engine.events import Failure, Retryability, RetryPolicy
+from starflow_service.runtime import permits
 from starflow_service.runtime.clock import MovableClock
+from starflow_service.runtime.errors import TooLargeError
 from starflow_service.runtime.types import (
     CallState,
     CompletionStatus,
@@ -546,3 +548,16 @@ async def test_a_damaged_queue_holds_its_calls_until_it_is_set_again(durable, tm
         await limit(s, 1)
 
         assert await s.take()
+
+
+async def test_the_number_of_queues_is_bounded(monkeypatch):
+    monkeypatch.setattr(permits, "QUEUES_MAX", 2)
+    async with shop() as s:
+        await limit(s, 1, "a")
+        await limit(s, 1, "b")
+        with pytest.raises(TooLargeError, match="3 queues, the limit is 2"):
+            await limit(s, 1, "c")
+        await limit(s, 2, "b")
+        await s.runtime.permits.set_queue(NS, "a", None)
+        await limit(s, 1, "c")
+        assert list(await s.runtime.permits.states(NS)) == ["b", "c"]

@@ -224,6 +224,22 @@ async def test_a_call_whose_worker_does_not_ask_says_so(workflows, workers):
     assert call.state_message == "waits for one of 2 workers to ask for it"
 
 
+async def test_a_worker_with_a_task_of_the_function_is_one(workflows, workers):
+    """Of another server, perhaps, where it registered."""
+    for n in range(2):
+        await start(workflows, run_id=f"r{n}")
+    await take(workers, worker="elsewhere")
+    await workers.RegisterFunction(
+        pb.RegisterFunctionRequest(worker=pb.WorkerInfo(worker_id="elsewhere"))
+    )
+    await poll(workers, "test.other", worker="elsewhere", wait=NOW)
+
+    call = await wait_of(workflows, "r1")
+
+    assert call.state == run_pb2.CALL_STATE_WORKERS_BUSY
+    assert call.state_message == "waits for its worker to ask for it"
+
+
 async def test_a_call_that_a_worker_has_says_which(workflows, workers):
     await start(workflows)
     await take(workers, worker="a")

@@ -86,6 +86,11 @@ class Calls:
 
     # Calls come and go
 
+    def has_leased(self, namespace: str, function: str) -> bool:
+        """Whether a worker holds a task of *function*."""
+        name = (namespace, function)
+        return any(call.queue == name for call in self._leased.values())
+
     def leased_counts(self, namespace: str) -> Counter[str]:
         """Return how many tasks workers hold, by function."""
         return Counter(

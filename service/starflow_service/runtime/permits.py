@@ -24,7 +24,7 @@ from starflow_backends.store import (
     StoreError,
 )
 from starflow_service.runtime.clock import Clock
-from starflow_service.runtime.errors import StoreDownError
+from starflow_service.runtime.errors import StoreDownError, TooLargeError
 from starflow_service.runtime.limited import LimitedQueue
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.pending import PendingCall
@@ -32,8 +32,12 @@ from starflow_service.runtime.permit_talk import Talk, Ties, is_full, token_wait
 from starflow_service.runtime.queues import QueueName, Queues
 from starflow_service.runtime.tokens import Token, Tokens
 
-# How often a server looks for queues that another one has set, in seconds.
+# How often a server looks for queues that another one has set, in seconds; and so much
+# more seldom with many, because each of them is looked at.
 _LOOK_S = 1.0
+_LOOK_EACH_S = 0.01
+# Queues with limits in a store: each is a task here, and a question at every look.
+QUEUES_MAX = 1_000
 # How long a poll that does not wait waits for the store all the same.
 _SETTLE_S = 1.0
 _UNKNOWN = QueueState(QueueLimits(), 0, 0.0)
@@ -117,8 +121,12 @@ class Permits:
         Set the limits of a queue, or take them away; return whether it had some.
 
         Raises:
+            TooLargeError: There are as many queues as there may be.
             StoreDownError: The store failed.
         """
+        is_new = (namespace, name) not in self._limited
+        if limits and is_new and len(self._limited) >= QUEUES_MAX:
+            raise TooLargeError("queues", QUEUES_MAX + 1, QUEUES_MAX, "queues")
         try:
             was_there = await self._store.set_queue(f"{namespace}/{name}", limits)
             self._adopt(await self._store.queues())
@@ -189,7 +197,7 @@ class Permits:
 
     async def _look(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_LOOK_S + _LOOK_EACH_S * len(self._limited))
             try:
                 self._adopt(await self._store.queues())
             except StoreError as error:

@@ -105,7 +105,10 @@ class Workforce:
             return True
         now = self._clock.monotonic()
         serving = self._sessions.serving(namespace, function)
-        return any(self._takes(each, now) for each in serving)
+        if any(self._takes(each, now) for each in serving):
+            return True
+        # A worker of another server has told this one no more than what it holds.
+        return self._calls.has_leased(namespace, function)
 
     def _takes(self, session: Session, now: float) -> bool:
         return not session.is_drained and session.is_live(now, self._live_s)
