@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 import json
 
 import pytest
@@ -49,19 +48,34 @@ async def test_a_run_calls_a_worker_and_finishes():
         assert await s.kinds() == "START CALL RETURN FINISH"
 
 
+class GatedStore(MemoryStore):
+    """A store that is slow to say what it has of a run."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def load(self, run):
+        await self.gate.wait()
+        return await super().load(run)
+
+
 async def test_a_run_begins_although_somebody_looks_for_it_at_the_same_moment():
-    async with shop() as s:
+    store = GatedStore()
+    await store.open()
+    async with shop(store) as s:
+        looking = asyncio.create_task(s.runtime.get_run(NS, "run"))
+        live = s.runtime._runs._runs
+        await until(lambda: f"{NS}/run" in live)
+        starting = asyncio.create_task(s.start(run_id="run"))
+        await until(lambda: live[f"{NS}/run"].inbox)
+        store.gate.set()
 
-        async def look_for_ever():
-            while True:
-                with contextlib.suppress(RunNotFoundError):
-                    await s.runtime.get_run(NS, "run")
+        _, created = await starting
+        with pytest.raises(RunNotFoundError):
+            await looking
 
-        looking = asyncio.create_task(look_for_ever())
-        _, created = await s.start(run_id="run")
-
-        assert created
-        looking.cancel()
+    assert created
 
 
 async def test_payload_text_is_kept_byte_for_byte():
