@@ -14,7 +14,7 @@ from starflow_backends.sqlite_schema import transaction
 from starflow_backends.store import Append, CorruptError, StoreError
 
 # Heads of open runs that are kept in memory: a few hundred bytes each.
-_HEADS_MAX = 16_384
+_HEADS_MAX = 8_192
 # Hashes of scripts that are known to be stored.
 _SCRIPTS_MAX = 4_096
 

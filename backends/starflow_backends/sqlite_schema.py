@@ -94,7 +94,8 @@ _WRITER = (
     # macOS, and means nothing elsewhere.
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",
-    "PRAGMA cache_size = -32768",
+    # In KiB.  More is only of use to runs of long ago.
+    "PRAGMA cache_size = -16384",
     # In pages.  Only the connection that commits takes checkpoints, so that two never
     # do at the same moment (releases of SQLite before 3.51.3 can damage the file then).
     "PRAGMA wal_autocheckpoint = 2000",
@@ -104,7 +105,7 @@ _WRITER = (
 
 _READER = (
     "PRAGMA query_only = ON",
-    "PRAGMA cache_size = -8192",
+    "PRAGMA cache_size = -4096",
 )
 
 

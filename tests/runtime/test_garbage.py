@@ -52,3 +52,14 @@ def test_looks_that_take_long_are_rare() -> None:
     assert not garbage.look(is_idle=True)
     clock.time_s += 2
     assert garbage.look(is_idle=True)
+
+
+def test_the_last_of_it_is_looked_at_when_nothing_happens_any_more() -> None:
+    clock = SlowClock()
+    garbage = Garbage(clock)
+    look_at_the_young(1)
+    looks = [garbage.look(is_idle=True) for _ in range(6)]
+    assert looks == [False, False, False, True, False, False]
+    look_at_the_young(1)
+    clock.time_s += 101
+    assert not any(garbage.look(is_idle=False) for _ in range(6))

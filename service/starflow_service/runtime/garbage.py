@@ -20,6 +20,9 @@ _NEVER: Final = 1_000_000_000
 # tenth of a million objects, and two millions.
 _WORTH: Final = 100
 _OVERDUE: Final = 2_000
+# Times that `Garbage.look` is called in a row while nothing happens at all, after which
+# the last of it is collected, too: nobody would come to do it.
+_STILL: Final = 3
 # The part of the time that goes into looks at everything which nobody waits for: with
 # thousands of runs in memory one takes a tenth of a second.
 _PART: Final = 0.01
@@ -38,15 +41,20 @@ class Garbage:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._looks = self._looks_so_far()
+        self._looks = self._seen = self._looks_so_far()
+        self._still = 0
         # When the next look is in proportion to what the last one took, in seconds.
         self._not_before = clock.monotonic()
 
     def look(self, *, is_idle: bool) -> bool:
         """Collect everything if it is worth it now; return whether it was."""
-        since = self._looks_so_far() - self._looks
+        looks = self._looks_so_far()
+        since = looks - self._looks
+        self._still = self._still + 1 if is_idle and looks == self._seen else 0
+        self._seen = looks
         is_cheap = is_idle and self._clock.monotonic() >= self._not_before
-        if since < (_WORTH if is_cheap else _OVERDUE):
+        worth = 1 if self._still >= _STILL else _WORTH
+        if since < (worth if is_cheap else _OVERDUE):
             return False
         before_ns = self._clock.cpu_ns()
         gc.collect()

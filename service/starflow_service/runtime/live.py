@@ -17,6 +17,9 @@ from starflow_service.runtime.attempts import AttemptRecord
 from starflow_service.runtime.entries import Listed
 from starflow_service.runtime.notes import NO_RESTARTS, Note, Pause, Segments
 
+# The part of the idle time for which a run is kept that waits for no worker.
+RESTING = 0.2
+
 WAKE, EXPIRE, RETRY = "wake", "expire", "retry"
 
 
@@ -115,6 +118,12 @@ class LiveRun:
         if self.ledger is None:
             raise AssertionError(f"run {self.key} is not loaded")
         return self.ledger
+
+    def kept_s(self, idle_s: float) -> float:
+        """Return how long it is kept in memory while nothing comes for it."""
+        # What waits for people, or for hours, has less need of its interpreter.
+        is_resting = self.phase in (Phase.DORMANT, Phase.FINISHED)
+        return idle_s * RESTING if is_resting else idle_s
 
     def due_timers(self) -> dict[str, int]:
         """Return the timers that the run must have in the store's index."""

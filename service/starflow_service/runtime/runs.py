@@ -51,7 +51,7 @@ from starflow_service.runtime.errors import (
     StoreDownError,
 )
 from starflow_service.runtime.index import adopt, changed_entry, index_changes
-from starflow_service.runtime.live import Input, LiveRun, Stored
+from starflow_service.runtime.live import RESTING, Input, LiveRun, Stored
 from starflow_service.runtime.losses import park_lost
 from starflow_service.runtime.notes import Pause
 from starflow_service.runtime.options import Options
@@ -186,11 +186,13 @@ class Runs:
             ended = self._ended.popleft()
             if not ended.is_busy:
                 self._drop(ended)
+        idle_s = self._options.idle_evict_s
         over = len(self._runs) - self._options.live_runs_max
         for run in list(self._runs.values()):
-            if over <= 0 and now - run.used_at < self._options.idle_evict_s:
+            unused_s = now - run.used_at
+            if over <= 0 and unused_s < idle_s * RESTING:
                 break
-            if not run.is_busy:
+            if not run.is_busy and (over > 0 or unused_s >= run.kept_s(idle_s)):
                 self._drop(run)
                 over -= 1
 
