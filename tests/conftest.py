@@ -8,6 +8,7 @@ pytest.register_assert_rewrite(
     "tests.support",
     "starflow_backends.testing",
     "starflow_backends.testing_finding",
+    "starflow_backends.testing_shared",
     "starflow_backends.testing_permits",
     "starflow_backends.testing_records",
 )

@@ -158,6 +158,7 @@ ONLY_HERE = {
     "pytest": (
         f"{BACKENDS}/testing.py",
         f"{BACKENDS}/testing_finding.py",
+        f"{BACKENDS}/testing_shared.py",
         f"{SDK}/_pytest_plugin.py",
     ),
     "pytest_asyncio": (f"{BACKENDS}/testing.py", f"{SDK}/_pytest_plugin.py"),

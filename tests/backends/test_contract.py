@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from starflow_backends import MemoryStore, SqliteStore, Store
+from starflow_backends import MemoryStore, SharedStore, SqliteStore, Store
 from starflow_backends.redis import RedisStore
 from starflow_backends.testing import DurableStoreContract, StoreContract
+from starflow_backends.testing_shared import SharedStoreContract
 
 
 class TestMemoryStore(StoreContract):
@@ -55,3 +56,17 @@ class TestRedisClusterStore(DurableStoreContract):
     def new_store(self, place: Path) -> Store:
         prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
         return RedisStore(f"{self.url}?prefix={prefix}&partitions=6")
+
+
+class TestSharedRedis(SharedStoreContract):
+    """What servers that share a store can rely on."""
+
+    @pytest.fixture(autouse=True, params=["one server", "cluster"])
+    def _on(self, request):
+        is_cluster = request.param == "cluster"
+        redis = "redis_cluster" if is_cluster else "shared_redis"
+        self.url = request.getfixturevalue(redis).url
+
+    def new_store(self, place: Path) -> SharedStore:
+        prefix = hashlib.sha256(bytes(place)).hexdigest()[:16]
+        return RedisStore(f"{self.url}?prefix={prefix}&partitions=4")

@@ -49,86 +49,6 @@ def run_in(store, number):
     return next(run for run in runs if store.partition_of(run) == number)
 
 
-async def test_each_has_its_partitions(pair):
-    first, second = pair
-    assert isinstance(first, SharedStore)
-    assert first.partitions == PARTITIONS
-    assert (first.owned, second.owned) == ({0, 1}, {2, 3})
-    assert not await first.claim(2)
-    assert await first.claim(1)
-
-    states = await second.partition_states()
-
-    assert [state.number for state in states] == list(range(PARTITIONS))
-    owners = [first.replica_id] * 2 + [second.replica_id] * 2
-    assert [state.owner for state in states] == owners
-    assert {state.epoch for state in states} == {1}
-    assert all(0 < state.lease_left_s <= 0.6 for state in states)
-
-
-async def test_a_run_is_written_by_its_owner_and_read_by_all(pair):
-    first, second = pair
-    run = run_in(first, 0)
-    await first.append(appended(run, 0, b"one"))
-
-    with pytest.raises(NotOwnerError) as caught:
-        await second.append(appended(run, 1, b"two"))
-    with pytest.raises(NotOwnerError):
-        await second.delete(run, expected_version=1, tombstone_ns=0)
-
-    assert caught.value.partition == 0
-    for store in pair:
-        await assert_run(store, run, [b"one"])
-    assert [state.runs for state in await second.partition_states()] == [1, 0, 0, 0]
-
-
-async def test_who_asks_for_all_gets_what_is_his(pair):
-    runs = [run_in(pair[0], number) for number in range(PARTITIONS)]
-    for store, mine in ((pair[0], runs[:2]), (pair[1], runs[2:])):
-        for run in mine:
-            await store.append(appended(run, 0, timers={"t": 7}))
-
-    for store, mine in ((pair[0], runs[:2]), (pair[1], runs[2:])):
-        assert await store.runs_in([Phase.RUNNABLE]) == sorted(mine)
-        assert {timer.run for timer in (await store.timers_due()).due} == set(mine)
-    only = await pair[0].runs_in([Phase.RUNNABLE], partitions={1, 3})
-    assert only == sorted([runs[1], runs[3]])
-    await pair[0].clear_index()
-    assert (await pair[0].timers_due()).due == []
-    assert len((await pair[1].timers_due()).due) == 2
-
-
-async def test_who_has_nothing_finds_nothing(url):
-    store = RedisStore(url)
-    await store.open()
-
-    assert await store.runs_in(list(Phase)) == []
-    found = await store.timers_due()
-    assert (list(found.due), found.next_due_ns) == ([], None)
-    assert found.now_ns > 0
-    assert store.owned == frozenset()
-    await store.close()
-
-
-async def test_what_is_given_back_is_free_at_once(pair):
-    first, second = pair
-    runs = [f"ns/{n}" for n in range(200)]
-    mine = [run for run in runs if first.partition_of(run) in first.owned]
-    begun = [first.append(appended(run, 0, b"one")) for run in mine]
-
-    await asyncio.gather(*(first.release(number) for number in (0, 1)))
-
-    # What was given before is carried out.
-    assert await asyncio.gather(*begun) == [None] * len(mine)
-    with pytest.raises(NotOwnerError):
-        await first.append(appended(mine[0], 1, b"two"))
-    await claim(second, (0, 1))
-    await second.append(appended(mine[0], 1, b"two"))
-    assert second.owned == set(range(PARTITIONS))
-    await first.release(0)
-    assert second.owned == set(range(PARTITIONS))
-
-
 async def test_a_late_append_of_who_gave_it_back_is_refused(pair):
     """Also while nobody else has the partition."""
     first, _ = pair
@@ -140,17 +60,6 @@ async def test_a_late_append_of_who_gave_it_back_is_refused(pair):
     with pytest.raises(NotOwnerError):
         await first.append(appended(run, 0, b"late"))
     assert await first.load(run) is None
-
-
-async def test_of_many_that_claim_one_gets_it(url):
-    stores = [RedisStore(url) for _ in range(5)]
-    await asyncio.gather(*(store.open() for store in stores))
-
-    for number in range(PARTITIONS):
-        claims = await asyncio.gather(*(store.claim(number) for store in stores))
-        assert sorted(claims) == [False] * 4 + [True]
-    for store in stores:
-        await store.close()
 
 
 async def test_who_does_not_run_has_nothing_by_his_own_clock(pair, monkeypatch):
@@ -226,14 +135,6 @@ async def test_a_member_may_have_no_partition(url):
     await store.close()
 
 
-async def test_every_life_is_another_replica(url):
-    ids = set()
-    for _ in range(3):
-        store = RedisStore(url)
-        ids.add(store.replica_id)
-    assert len(ids) == 3
-
-
 @pytest.mark.parametrize("kept", ["", "x", "1 2", "99999999999999 5 []", "9 9 {"])
 async def test_what_is_no_member_is_none(shared_redis, kept):
     prefix = uuid4().hex
@@ -247,21 +148,6 @@ async def test_what_is_no_member_is_none(shared_redis, kept):
     assert members.pop(store.replica_id) == "host:1"
     assert members in ({}, {"other": ""})
     await store.close()
-
-
-# Records are everybody's.
-
-
-async def test_of_records_that_are_put_once_all_learn_the_same(pair):
-    for n in range(20):
-        kept = await asyncio.gather(
-            *(
-                store.put_record("space", f"key-{n}", b"%d" % at, replace=False)
-                for at, store in enumerate(pair * 3)
-            )
-        )
-        assert len(set(kept)) == 1
-        assert await pair[1].get_record("space", f"key-{n}") == kept[0]
 
 
 async def test_two_that_make_a_store_make_one(url):
