@@ -161,7 +161,11 @@ ONLY_HERE = {
         f"{BACKENDS}/testing_shared.py",
         f"{SDK}/_pytest_plugin.py",
     ),
-    "pytest_asyncio": (f"{BACKENDS}/testing.py", f"{SDK}/_pytest_plugin.py"),
+    "pytest_asyncio": (
+        f"{BACKENDS}/testing.py",
+        f"{BACKENDS}/testing_shared.py",
+        f"{SDK}/_pytest_plugin.py",
+    ),
     "redis": (f"{BACKENDS}/redis_wire.py",),
     # For people who have it.
     "opentelemetry": (f"{SDK}/_tracing.py",),
