@@ -5,6 +5,7 @@ import contextlib
 
 import grpc
 import pytest
+import pytest_asyncio
 
 from starflow.v1 import event_pb2, run_pb2
 from starflow.v1 import worker_service_pb2 as wk
@@ -12,7 +13,8 @@ from starflow.v1 import workflow_service_pb2 as wf
 from tests.replicas.crew import open_crew
 from tests.support.processes import until_async
 
-pytestmark = pytest.mark.system
+# One crew for all: to start servers takes longer than the tests.
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
 RETURNS = "def main(ctx, input):\n    return input\n"
 CALLS = "def main(ctx, input):\n    return test.echo(ctx, input)\n"
@@ -25,9 +27,9 @@ def main(ctx, input):
 OWNER, OTHER = 0, 1
 
 
-@pytest.fixture
-async def crew(tmp_path):
-    async with open_crew(tmp_path, 2) as crew:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def crew(tmp_path_factory):
+    async with open_crew(tmp_path_factory.mktemp("crew"), 2) as crew:
         yield crew
 
 
@@ -61,7 +63,7 @@ async def complete(crew, through, *tokens):
 
 
 async def test_a_run_begins_where_it_belongs_and_is_found_from_everywhere(crew):
-    run_id = await crew.run_owned_by(OWNER, "r")
+    run_id = await crew.run_owned_by(OWNER, "r1")
 
     first = await start(crew, run_id, RETURNS)
     second = await start(crew, run_id, RETURNS)
@@ -86,7 +88,7 @@ async def test_a_run_without_an_id_is_begun_by_whoever_is_asked(crew):
 
 
 async def test_what_the_owner_refuses_is_told_as_it_says(crew):
-    run_id = await crew.run_owned_by(OWNER, "r")
+    run_id = await crew.run_owned_by(OWNER, "r2")
 
     with pytest.raises(grpc.aio.AioRpcError) as missing:
         await get(crew, run_id)
@@ -129,7 +131,7 @@ async def test_signals_cancels_and_all_else_reach_the_owner(crew):
 
 
 async def test_a_log_is_read_and_followed_through_another_server(crew):
-    run_id = await crew.run_owned_by(OWNER, "r")
+    run_id = await crew.run_owned_by(OWNER, "r3")
     await start(crew, run_id, CALLS)
     request = wf.GetEventsRequest(run_id=run_id, follow=True)
     types = []
@@ -148,7 +150,7 @@ async def test_a_log_is_read_and_followed_through_another_server(crew):
 
 
 async def test_waiting_for_a_run_goes_on_when_its_owner_dies(crew):
-    run_id = await crew.run_owned_by(OWNER, "r")
+    run_id = await crew.run_owned_by(OWNER, "r4")
     request = wf.RunRequest(run_id=run_id, script=CALLS, allow_unregistered=True)
     request.wait.seconds = 50
     request.wait_until = wf.WAIT_UNTIL_FINISHED
@@ -170,6 +172,7 @@ async def test_waiting_for_a_run_goes_on_when_its_owner_dies(crew):
         assert response.run.state == run_pb2.RUN_STATE_SUCCEEDED
         assert (await getting).output.json == '"done"'
         assert await events == [1, 2, 3, 4]
+    await crew.until_balanced()
 
 
 async def found(crew, run_id):
@@ -198,7 +201,7 @@ async def follow(crew, run_id):
 
 @pytest.mark.parametrize("waits", [True, False])
 async def test_a_poll_gets_the_tasks_of_all_servers(crew, waits):
-    ids = [await crew.run_owned_by(n % 2, f"r{n}") for n in range(6)]
+    ids = [await crew.run_owned_by(n % 2, f"{waits}{n}") for n in range(6)]
     polling = asyncio.ensure_future(gather_tasks(crew, 6, wait_s=30 if waits else 0))
     for n, run_id in enumerate(ids):
         await start(crew, run_id, CALLS, through=n % 2)
@@ -221,7 +224,7 @@ async def gather_tasks(crew, count, wait_s):
 
 
 async def test_results_are_judged_in_their_order_wherever_their_runs_are(crew):
-    ids = [await crew.run_owned_by(n % 2, f"r{n}") for n in range(4)]
+    ids = [await crew.run_owned_by(n % 2, f"order{n}") for n in range(4)]
     for run_id in ids:
         await start(crew, run_id, CALLS)
     tasks = {task.run_id: task for task in await gather_tasks(crew, 4, 30)}
@@ -241,10 +244,10 @@ async def test_results_are_judged_in_their_order_wherever_their_runs_are(crew):
 
 
 async def test_a_worker_hears_what_becomes_of_tasks_of_another_server(crew):
-    run_id = await crew.run_owned_by(OWNER, "r")
+    run_id = await crew.run_owned_by(OWNER, "r5")
     await start(crew, run_id, CALLS)
-    (task,) = await poll(crew, OTHER)
-    request = wk.HeartbeatRequest(worker_id="w")
+    (task,) = await poll(crew, OTHER, worker_id="h")
+    request = wk.HeartbeatRequest(worker_id="h")
     request.tasks.add(task_token=task.task_token)
     assert not (await crew.workers[OTHER].Heartbeat(request)).directives
     request.wait.seconds = 50
@@ -258,13 +261,14 @@ async def test_a_worker_hears_what_becomes_of_tasks_of_another_server(crew):
 
 
 async def test_a_poll_that_comes_again_gets_the_same_tasks(crew):
-    run_id = await crew.run_owned_by(OWNER, "r")
+    run_id = await crew.run_owned_by(OWNER, "r6")
     await start(crew, run_id, CALLS)
     (first,) = await poll(crew, OTHER, wait_s=0, poll_id="p")
 
     (again,) = await poll(crew, OTHER, wait_s=0, poll_id="p")
 
     assert again.task_token == first.task_token
+    await complete(crew, OTHER, again.task_token)
 
 
 async def test_a_function_registered_with_one_server_is_known_to_all(crew):
@@ -286,8 +290,8 @@ async def test_a_function_registered_with_one_server_is_known_to_all(crew):
 
 
 async def test_a_worker_is_drained_wherever_it_is(crew):
-    waiting = asyncio.ensure_future(poll(crew, OTHER, wait_s=50))
-    drain = wk.DrainWorkerRequest(worker_id="w")
+    waiting = asyncio.ensure_future(poll(crew, OTHER, wait_s=50, worker_id="d"))
+    drain = wk.DrainWorkerRequest(worker_id="d")
 
     async def is_known():
         with contextlib.suppress(grpc.aio.AioRpcError):
