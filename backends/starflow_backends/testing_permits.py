@@ -1,6 +1,7 @@
 """What every store promises of queues and permits; see `starflow_backends.testing`."""
 
 import asyncio
+import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -188,6 +189,18 @@ class PermitContract:
         while (await state(store)).tokens < 2:
             pass
         assert (await state(store)).tokens == 2.0
+
+    async def test_no_more_tokens_come_than_the_rate_says(self, store: Store) -> None:
+        """However often somebody asks: 200 in a second, and two that were saved."""
+        limits = QueueLimits(rate=QueueRate(200, 1_000_000, 2))
+        began = time.monotonic()
+        await store.set_queue("ns/q", limits)
+        taken = 0
+        while taken < 20:
+            holder = chr(0x4E00 + taken)
+            taken += await granted(store, holder, ended=chr(0x4DFF + taken))
+
+        assert taken <= 2 + 200 * (time.monotonic() - began)
 
     async def test_other_limits_keep_permits_and_tokens(self, store: Store) -> None:
         await store.set_queue("ns/q", _THREE_A_YEAR)
