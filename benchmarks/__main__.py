@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add("--dir", type=Path, help="where the stores are made; not on a RAM disk")
     add("--plain", action="store_true", help="W1 calls a plain function, in a thread")
     add("--worker", default=defaults.worker, choices=workloads.WORKERS)
+    add("--replicas", type=int, default=1, help="on Redis: servers that share it")
     add("--json", action="store_true", help="print JSON, and nothing else")
     return made
 
@@ -50,6 +51,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         directory=arguments.dir,
         plain=arguments.plain,
         worker=arguments.worker,
+        replicas=arguments.replicas,
     )
 
 

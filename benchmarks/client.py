@@ -40,6 +40,8 @@ class Settings:
     worker_pid: int = 0
     # 0: the store is in the server.
     redis_pid: int = 0
+    # Of other servers on the same Redis.
+    other_server_pids: tuple[int, ...] = ()
     seconds: float = 0.0
     warm_up_seconds: float = 0.0
     in_flight: int = 1
@@ -60,6 +62,8 @@ class Load:
             "redis": settings.redis_pid,
             "client": os.getpid(),
         }
+        others = settings.other_server_pids
+        pids |= {f"server {n}": pid for n, pid in enumerate(others, 2)}
         self.processes = Processes({name: pid for name, pid in pids.items() if pid})
 
     async def run(self, script: str, input: Any = scripts.PAYLOAD) -> float:

@@ -59,6 +59,9 @@ class Options:
     plain: bool = False
     # Which of WORKERS executes the functions.
     worker: str = "python"
+    # Servers that share the Redis.  The client is at the first one, and the worker at
+    # the last: whatever they have to do with each other goes over the link.
+    replicas: int = 1
 
 
 class Bench:
@@ -81,6 +84,10 @@ class Bench:
             store = f"{redis.url}?lease_ms=1000"
         elif options.store != "sqlite":
             store = f"{options.store}:"
+        self.others = [
+            stage.add(Server(_directory(stage.place / f"server-{n}"), store=store))
+            for n in range(1, options.replicas)
+        ]
         idle_evict = f"{settings.get('idle_evict_s', 10.0)}s"
         self.server = stage.add(
             Server(
@@ -97,6 +104,8 @@ class Bench:
     async def start(self) -> None:
         """Start server and worker."""
         await self.server.start()
+        for server in self.others:
+            await server.start()
         self.start_worker()
 
     def start_worker(self) -> None:
@@ -107,7 +116,7 @@ class Bench:
                 "worker",
                 self._stage.place,
                 module,
-                self.server.address,
+                [self.server, *self.others][-1].address,
                 str(self._options.concurrency),
                 str(self._journal),
                 *told,
@@ -122,6 +131,7 @@ class Bench:
             "workload": workload,
             "address": self.server.address,
             "server_pid": self.server.pid,
+            "other_server_pids": [server.pid for server in self.others],
             "worker_pid": self.worker.pid,
             "redis_pid": self._redis.pid if self._redis else 0,
         }
@@ -157,6 +167,11 @@ class Bench:
         if not self._journal.exists():
             return []
         return self._journal.read_text().splitlines()
+
+
+def _directory(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
 @contextlib.contextmanager
@@ -206,6 +221,8 @@ class Workload:
         """Play it as often as *options* say."""
         shown = {**self.settings(options), "concurrency": options.concurrency}
         shown = {k: v for k, v in shown.items() if v}
+        if options.replicas > 1:
+            shown["replicas"] = options.replicas
         shown = {"store": options.store, "worker": options.worker, **shown}
         figures = (*self.figures, Figure("durable append of 4 KiB", "ms"))
         report = Report(self.name, self.words, shown, figures)
@@ -285,6 +302,8 @@ async def play_killed(bench: Bench, victim: str, runs: int) -> Values:
 
 _PER_STEP = (
     Figure("CPU per step, server", "us"),
+    Figure("CPU per step, server 2", "us"),
+    Figure("CPU per step, server 3", "us"),
     Figure("CPU per step, worker", "us"),
     Figure("CPU per step, redis", "us"),
     Figure("CPU per step, client", "us"),
