@@ -42,6 +42,8 @@ def worker(server):
         )
         spec = pb.FunctionSpec(name="shop.buy", description="buys", queue="till")
         spec.attempt_timeout.FromSeconds(90)
+        retry = starflow.Retry(3, initial=0.5, maximum=60.0, non_retryable=("NO",))
+        spec.retry_policy.CopyFrom(retry.to_pb())
         stub.RegisterFunction(pb.RegisterFunctionRequest(worker=info, functions=[spec]))
         yield stub
 
@@ -102,7 +104,9 @@ def test_a_function_shows_who_serves_it(busy):
     assert (function.worker_ids, function.worker_count) == (("w-1",), 1)
     assert (function.queued, function.leased, function.queue) == (2, 1, "till")
     assert function.attempt_timeout == 90
-    assert json.loads(json.dumps(function.to_dict()))["worker_ids"] == ["w-1"]
+    assert function.retry == starflow.Retry(3, 0.5, 2.0, 60.0, ("NO",))
+    shown = json.loads(json.dumps(function.to_dict()))
+    assert (shown["worker_ids"], shown["retry"]["max_attempts"]) == (["w-1"], 3)
 
 
 def test_a_worker_shows_what_it_is(busy):

@@ -1,5 +1,7 @@
 """Queues with limits, over gRPC."""
 
+import time
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -7,6 +9,7 @@ from starflow.v1 import queue_service_pb2 as pb
 from starflow.v1 import run_pb2
 from starflow.v1 import workflow_service_pb2 as workflow_pb
 from starflow_service.rpc.workforce import MERGES
+from starflow_service.runtime.options import Options
 from tests.service.calls import (
     complete,
     poll,
@@ -16,6 +19,7 @@ from tests.service.calls import (
     start,
     take,
 )
+from tests.service.streaming import talking
 
 NOW = Duration()
 
@@ -139,6 +143,40 @@ async def test_a_function_names_its_queue(queues, workflows, workers):
         await start(workflows, run_id=f"r{n}")
 
     assert len((await poll(workers, max_tasks=50)).tasks) == 1
+
+
+async def test_a_stream_gets_no_more_than_the_limit(queues, workflows, workers):
+    """However much credit it has; what is given back goes out at once."""
+    await set_queue(queues, max_in_flight=2)
+    for n in range(6):
+        await start(workflows, run_id=f"r{n}")
+
+    async with talking(workers, credit=50) as talk:
+        held = [await talk.task(), await talk.task()]
+        for _ in range(4):
+            [queue] = (await listed(queues)).queues
+            assert queue.in_flight == 2
+            await talk.send(results=[result(held.pop(0), 1)])
+            held.append(await talk.task())
+        await talk.ask(results=[result(task, 1) for task in held])
+
+    [queue] = (await listed(queues)).queues
+    assert queue.waiting == 0
+
+
+async def test_a_stream_that_breaks_off_keeps_its_permits_for_a_lease(serve):
+    service = await serve(options=Options(lease_s=1.0, suspect_s=0.02))
+    await set_queue(service.queues, max_in_flight=1)
+    await start(service.workflows)
+    async with talking(service.workers, credit=5) as talk:
+        await talk.task()
+        leased_at = time.monotonic()
+        talk.call.cancel()
+
+    again = await take(service.workers, worker="other")
+
+    assert again.attempt == 2
+    assert time.monotonic() - leased_at >= 0.9
 
 
 REFUSED = {

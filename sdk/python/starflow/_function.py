@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from starflow import _convert, _schema
 from starflow._context import TaskContext, seconds
@@ -41,6 +41,20 @@ class Retry:
     maximum: float | timedelta | None = None
     # Failure codes that are never retried.
     non_retryable: Sequence[str] = ()
+
+    @classmethod
+    def from_pb(cls, policy: retry_pb2.RetryPolicy) -> Self:
+        """Return what the service says of a policy."""
+        has_maximum = policy.HasField("max_interval")
+        return cls(
+            max_attempts=policy.max_attempts,
+            initial=policy.initial_interval.ToTimedelta().total_seconds(),
+            coefficient=policy.backoff_coefficient,
+            maximum=policy.max_interval.ToTimedelta().total_seconds()
+            if has_maximum
+            else None,
+            non_retryable=tuple(policy.non_retryable_codes),
+        )
 
     def to_pb(self) -> retry_pb2.RetryPolicy:
         """Return the policy for the wire."""

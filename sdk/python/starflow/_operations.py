@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from starflow import _model
 from starflow._connection import Connection
 from starflow._context import seconds
 from starflow._enums import enum_name
+from starflow._function import Retry
 from starflow.v1 import (
     queue_service_pb2,
     queue_service_pb2_grpc,
@@ -87,13 +88,18 @@ class FunctionInfo:
     queue: str = ""
     # In seconds; None means the service's default.
     attempt_timeout: float | None = None
+    # None: a failure is tried again only if it says so.
+    retry: Retry | None = None
     # JSON Schemas.
     input_schema: str = ""
     output_schema: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is set, as JSON-ready values."""
-        return _model.plain_fields(self)
+        values = _model.plain_fields(self)
+        if self.retry is not None:
+            values["retry"] = asdict(self.retry)
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +268,9 @@ def _queue(message: queue_service_pb2.Queue) -> QueueInfo:
 
 def _function(message: worker_service_pb2.FunctionStatus) -> FunctionInfo:
     spec = message.spec
-    timeout = None
+    timeout = retry = None
+    if spec.HasField("retry_policy"):
+        retry = Retry.from_pb(spec.retry_policy)
     if spec.HasField("attempt_timeout"):
         timeout = spec.attempt_timeout.ToTimedelta().total_seconds()
     return FunctionInfo(
@@ -276,6 +284,7 @@ def _function(message: worker_service_pb2.FunctionStatus) -> FunctionInfo:
         description=spec.description,
         queue=spec.queue,
         attempt_timeout=timeout,
+        retry=retry,
         input_schema=spec.input_schema,
         output_schema=spec.output_schema,
     )
