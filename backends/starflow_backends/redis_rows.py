@@ -1,6 +1,6 @@
 """An append as a command to Redis, and a run as Redis gives it back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,26 +141,34 @@ def due_timers(answers: Sequence[Sequence[Any]], limit: int) -> DueTimers:
 
     The next is the one that is due soonest by the clock of its node, and the time is of
     that node: what counts is how long it is until then.
-
-    Raises:
-        CorruptError: One of them is damaged.
     """
+    damaged: list[CorruptError] = []
     due: list[DueTimer] = []
     waits: list[tuple[int, int]] = []
     for now, members, others in answers:
-        for member in members:
-            run, name, due_ns = timer_of(member)
-            due.append(DueTimer(run, name, due_ns))
-        for member in others:
-            waits.append((timer_of(member)[2] - int(now), int(now)))
+        due += _intact(members, damaged)
+        waits += [
+            (each.due_ns - int(now), int(now)) for each in _intact(others, damaged)
+        ]
     due.sort(key=lambda timer: (timer.due_ns, timer.name, timer.run))
     if len(due) > limit:
         now_ns = int(answers[0][0])
-        return DueTimers(now_ns, due[:limit], next_due_ns=due[limit].due_ns)
+        return DueTimers(now_ns, due[:limit], due[limit].due_ns, damaged)
     if not waits:
-        return DueTimers(int(answers[0][0]), due, next_due_ns=None)
+        return DueTimers(int(answers[0][0]), due, None, damaged)
     wait_ns, now_ns = min(waits)
-    return DueTimers(now_ns, due, next_due_ns=now_ns + wait_ns)
+    return DueTimers(now_ns, due, now_ns + wait_ns, damaged)
+
+
+def _intact(
+    members: Sequence[bytes], damaged: list[CorruptError]
+) -> Iterator[DueTimer]:
+    """Yield the timers that *members* stand for; the errors of others go aside."""
+    for member in members:
+        try:
+            yield DueTimer(*timer_of(member))
+        except CorruptError as error:
+            damaged.append(error)
 
 
 def events_of(run: str, first: int, count: int, answer: list[bytes]) -> list[bytes]:

@@ -40,6 +40,8 @@ _SELECT_DUE = (
     " WHERE t.due <= ? ORDER BY t.due LIMIT ?"
 )
 _SELECT_NOT_DUE = _SELECT_DUE.replace("<=", ">")
+# Timers of which one that is not damaged is the next.
+_NEXT = 5
 # Heads that `clear_index` holds in memory at a time.
 _HEADS_MAX = 1_000
 
@@ -121,17 +123,29 @@ def runs_in(
 
 def timers_due(connection: sqlite3.Connection, now_ns: int, limit: int) -> DueTimers:
     """Return the timers that are due at *now_ns*, at most *limit*."""
+    timers: list[DueTimer] = []
+    damaged: list[CorruptError] = []
+
+    def take(row: tuple[str, str, int, int]) -> bool:
+        run, name, due_ns, crc = row
+        if not rows.is_intact(crc, rows.timer_place(run, name, due_ns)):
+            damaged.append(_damaged(run, "a timer"))
+            return False
+        timers.append(DueTimer(run, name, due_ns))
+        return True
+
     with snapshot(connection):
         found = connection.execute(_SELECT_DUE, (now_ns, limit + 1)).fetchall()
+        for row in found:
+            take(row)
         if len(found) <= limit:
-            found += connection.execute(_SELECT_NOT_DUE, (now_ns, 1)).fetchall()
-    timers = []
-    for run, name, due_ns, crc in found:
-        _check(run, crc, rows.timer_place(run, name, due_ns), what="a timer")
-        timers.append(DueTimer(run, name, due_ns))
+            others = connection.execute(_SELECT_NOT_DUE, (now_ns, 1)).fetchall()
+            if others and not take(others[0]):
+                others = connection.execute(_SELECT_NOT_DUE, (now_ns, _NEXT)).fetchall()
+                any(take(row) for row in others[1:])
     due = [timer for timer in timers[:limit] if timer.due_ns <= now_ns]
     next_due_ns = timers[len(due)].due_ns if len(timers) > len(due) else None
-    return DueTimers(now_ns=now_ns, due=due, next_due_ns=next_due_ns)
+    return DueTimers(now_ns, due, next_due_ns, damaged)
 
 
 def clear_index(connection: sqlite3.Connection) -> None:
@@ -232,4 +246,8 @@ def _check(
     run: str, crc: object, place: str, value: object = b"", *, what: str
 ) -> None:
     if not rows.is_intact(crc, place, value):
-        raise CorruptError(run, 0, f"the checksum of {what} does not match")
+        raise _damaged(run, what)
+
+
+def _damaged(run: str | None, what: str) -> CorruptError:
+    return CorruptError(run or "", 0, f"the checksum of {what} does not match")

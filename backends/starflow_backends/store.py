@@ -168,6 +168,8 @@ class DueTimers:
     due: Sequence[DueTimer]
     # When the earliest timer that is not in `due` is due; None if there is none.
     next_due_ns: int | None
+    # What is wrong with timers that were met and are damaged: they fire no more.
+    damaged: Sequence["CorruptError"] = ()
 
 
 # The longest that a permit lasts without being put off, in milliseconds.
@@ -461,8 +463,8 @@ class Store(Protocol):
         """
         Return the timers that are due by the store's clock, at most *limit*.
 
-        Raises:
-            CorruptError: One of them is damaged.  `clear_index` is the way out.
+        A damaged one keeps no other from its time: it is named beside them, and `load`
+        of its run tells of it.  `clear_index` is the way out.
         """
         ...
 

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from starflow_backends import ConflictError, CorruptError, Phase
+from starflow_backends import ConflictError, CorruptError, DueTimer, Phase
 from starflow_backends.redis_layout import event_crc
 from starflow_backends.testing import appended, assert_run
 from tests.support.redis_stores import LoneRedisStore
@@ -201,8 +201,14 @@ async def test_an_append_that_cannot_be_whole_writes_nothing(store, change, key)
 async def test_a_damaged_timer_is_reported_and_clearing_helps(store, change):
     change("ZADD", "TIMERS", "0", "00000000000000000001 00000000 ns/a")
 
-    with pytest.raises(CorruptError, match="timer"):
-        await store.timers_due()
+    await store.append(appended("ns/sound", 0, timers={"t": 8}))
+
+    found = await store.timers_due()
+
+    assert DueTimer("ns/sound", "t", 8) in found.due
+    assert len(found.due) == 3
+    (error,) = found.damaged
+    assert "timer" in str(error)
 
     await store.clear_index()
     assert list((await store.timers_due()).due) == []

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from starflow_backends import CorruptError, Phase, SqliteStore, StoreError
+from starflow_backends import CorruptError, DueTimer, Phase, SqliteStore, StoreError
 from starflow_backends.testing import appended, assert_run
 
 FLIPS = 250
@@ -149,11 +149,19 @@ async def test_a_cleared_index_does_not_hide_damage(store):
         "UPDATE timer SET rid = 77 WHERE rid = 1",
     ],
 )
-async def test_a_damaged_timer_does_not_fire(store, statement):
+async def test_a_damaged_timer_does_not_fire_and_others_do(store, statement):
+    await store.append(appended("ns/sound", 0, timers={"t": 8}))
+    now = (await store.timers_due()).now_ns
+    await store.append(appended("ns/later", 0, timers={"t": now + 10**15}))
     change(store, statement)
 
-    with pytest.raises(CorruptError):
-        await store.timers_due()
+    found = await store.timers_due()
+
+    assert DueTimer("ns/sound", "t", 8) in found.due
+    assert found.next_due_ns == now + 10**15
+    # One that is not due by now is met when it comes first.
+    assert len(found.damaged) == (0 if "soon" in statement else 1)
+    assert len(found.due) == 2
 
 
 async def test_a_damaged_index_is_reported_and_can_be_made_again(store):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from starflow_backends import failpoints
-from starflow_backends.store import DueTimer, Store, StoreError
+from starflow_backends.store import CorruptError, DueTimer, Store, StoreError
 
 _BATCH = 1000
 # Look at least this often, in seconds: the store's clock may have jumped.
@@ -30,6 +30,8 @@ class Timers:
         self._store = store
         self._fire = fire
         self._firing: set[tuple[str, str]] = set()
+        # Runs of which a timer is damaged.
+        self._told: set[str] = set()
         self._nudge = asyncio.Event()
         # When the next look is planned, in nanoseconds since the epoch.
         self._planned_ns: int = 0
@@ -81,6 +83,8 @@ class Timers:
         # While the store answers, every timer that is stored counts as news.
         self._planned_ns = 1 << 63
         answer = await self._store.timers_due(limit=_BATCH + len(self._firing))
+        for error in answer.damaged:
+            self._tell(error)
         for timer in answer.due:
             key = (timer.run, timer.name)
             if key not in self._firing:
@@ -94,6 +98,12 @@ class Timers:
             look_ns = min(look_ns, max(next_ns, answer.now_ns))
         self._planned_ns = min(self._planned_ns, look_ns)
         return max(0.0, (look_ns - answer.now_ns) / 1e9)
+
+    def _tell(self, error: CorruptError) -> None:
+        """Say once of each run that it will not wake."""
+        if error.run not in self._told:
+            self._told.add(error.run)
+            log.error("timers.damaged", run=error.run, error=str(error))
 
     async def _fire_one(self, key: tuple[str, str], timer: DueTimer) -> None:
         if failpoints.armed:
