@@ -2338,9 +2338,9 @@ type Limits struct {
 	MaxOpenCalls int32 `protobuf:"varint,10,opt,name=max_open_calls,json=maxOpenCalls,proto3" json:"max_open_calls,omitempty"`
 	// Longest durable sleep.
 	MaxSleep *durationpb.Duration `protobuf:"bytes,11,opt,name=max_sleep,json=maxSleep,proto3" json:"max_sleep,omitempty"`
-	// Every limit by its name, those above included, such as max_steps. A run that breaks
-	// one is paused with this name, and the server's option --max-steps sets it. The unit
-	// is the last word of the name; without one it is a count.
+	// Every limit of scripts by its name, those above among them, such as max_steps. A
+	// run that breaks one is paused with this name, and the server's option --max-steps
+	// sets it. The unit is the last word of the name; without one it is a count.
 	ByName        map[string]int64 `protobuf:"bytes,12,rep,name=by_name,json=byName,proto3" json:"by_name,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1224,9 +1224,9 @@ export type Limits = Message<"starflow.v1.Limits"> & {
   maxSleep?: Duration | undefined;
 
   /**
-   * Every limit by its name, those above included, such as max_steps. A run that breaks
-   * one is paused with this name, and the server's option --max-steps sets it. The unit
-   * is the last word of the name; without one it is a count.
+   * Every limit of scripts by its name, those above among them, such as max_steps. A
+   * run that breaks one is paused with this name, and the server's option --max-steps
+   * sets it. The unit is the last word of the name; without one it is a count.
    *
    * @generated from field: map<string, int64> by_name = 12;
    */
