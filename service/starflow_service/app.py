@@ -90,7 +90,10 @@ def main(
     except ValueError as error:
         return _complain(f"--store: {error}", _EXIT_USAGE)
     try:
-        asyncio.run(serve(config, store))
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(serve(config, store))
+    except ConfigError as error:
+        return _complain(error, _EXIT_USAGE)
     except (LockedError, LayoutError, UnsafeError) as error:
         return _complain(f"--store {shown_url(config.store)}: {error}", 1)
     except (StoreError, BindError, PeerBindError, PortFileError) as error:
@@ -98,11 +101,21 @@ def main(
     return 0
 
 
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's loop, which takes a tenth less CPU a step, where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 async def serve(config: Config, store: Store) -> None:
     """
     Serve until a signal comes, or the store is lost.
 
     Raises:
+        ConfigError: Other servers could not find this one.
         StoreError: The store cannot be used, or not any more.
         BindError: The address cannot be had.
         PeerBindError: The address for other servers cannot be had.
@@ -115,6 +128,8 @@ async def serve(config: Config, store: Store) -> None:
         _warn_if_weak(store)
     try:
         shared = store if isinstance(store, SharedStore) else None
+        if shared is not None:
+            config.check_advertised()
         runtime = Runtime(
             store,
             ProtoCodec(),

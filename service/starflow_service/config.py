@@ -61,6 +61,19 @@ class Config:
     failpoint: str
     options: Options
 
+    def check_advertised(self) -> None:
+        """
+        Make sure that other servers of the store can be told where this one is.
+
+        Raises:
+            ConfigError: It listens everywhere, and that is no address.
+        """
+        if self.peer_host in ("0.0.0.0", "::") and not self.advertise:
+            raise ConfigError(
+                "--advertise HOST:PORT is needed, the address of this server for the"
+                " others of the store, because it listens on all addresses"
+            )
+
 
 # How values are read: each takes the text, and says what it wanted if it is none
 

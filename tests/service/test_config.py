@@ -34,6 +34,31 @@ def test_without_anything_it_serves_loopback_and_keeps_runs_here():
     assert read.options == Options()
 
 
+def test_other_servers_find_one_beside_its_address_unless_told_otherwise():
+    beside = read_config(["--listen", "[::1]:7233"], {})
+    apart = read_config(
+        ["--peer-listen", "127.0.0.1:7234", "--advertise", "shop-0:9"], {}
+    )
+
+    assert (beside.peer_host, beside.peer_port, beside.advertise) == ("::1", 0, "")
+    assert (apart.peer_host, apart.peer_port) == ("127.0.0.1", 7234)
+    assert apart.advertise == "shop-0:9"
+    beside.check_advertised()
+    apart.check_advertised()
+
+
+def test_a_server_that_listens_everywhere_has_to_say_where_it_is():
+    anywhere = ["--listen", "0.0.0.0:7233", "--insecure-listen-anywhere"]
+
+    read_config([*anywhere, "--advertise", "shop-0:7234"], {}).check_advertised()
+    with pytest.raises(ConfigError, match="--advertise HOST:PORT is needed"):
+        read_config(anywhere, {}).check_advertised()
+    with pytest.raises(ConfigError, match="--advertise must be HOST:PORT"):
+        read_config(["--advertise", "shop-0"], {})
+    with pytest.raises(ConfigError, match="--peer-listen 10.0.0.1:1 can be reached"):
+        read_config(["--peer-listen", "10.0.0.1:1"], {})
+
+
 def test_flags_set_what_they_say():
     read = read_config(
         [
