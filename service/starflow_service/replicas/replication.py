@@ -62,7 +62,7 @@ class Replication:
         Become a member, and take a share of the partitions.
 
         *host* and *port* are where other servers may open links, and *advertise* is
-        what they are told; empty: the same.
+        what they are told, the port that was taken in place of port 0; empty: the same.
 
         Raises:
             PeerBindError: The address cannot be had.
@@ -95,6 +95,8 @@ class Replication:
             on_end=self._miss,
         )
         port = await peers.open(_address(host, port))
+        if advertise.endswith(":0"):
+            advertise = f"{advertise[:-1]}{port}"
         await self._store.join(advertise or _address(host, port), __version__)
         await self._ownership.open()
 

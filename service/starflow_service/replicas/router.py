@@ -47,6 +47,8 @@ log = structlog.get_logger()
 
 # How long a call looks for the owner of its run.
 PATIENCE_S: Final = 5.0
+# The same, once this server is about to end.
+_DRAIN_S: Final = 1.0
 # What the last step needs before the client's deadline.
 _MARGIN_S: Final = 0.5
 # Longer than any call waits that does not ask to.
@@ -85,6 +87,7 @@ class Router:
         # Set, and replaced, when some server has other partitions than before.
         self._change = asyncio.Event()
         self._draining = asyncio.Event()
+        self._drained_at = 0.0
         self._boot = secrets.token_hex(4)
         self._carried = 0
 
@@ -104,7 +107,14 @@ class Router:
 
     def drain(self) -> None:
         """Answer what waits for a run of another server: this one is about to end."""
+        self._drained_at = time.monotonic()
         self._draining.set()
+
+    def left_s(self, ends_at: float) -> float:
+        """Return for how long an owner is still looked for, *ends_at* at the latest."""
+        if self._draining.is_set():
+            ends_at = min(ends_at, self._drained_at + _DRAIN_S)
+        return ends_at - time.monotonic()
 
     async def unless_draining(self, asking: Coroutine[Any, Any, T]) -> T | None:
         """Return what *asking* does; None, and break it off, once this server ends."""
@@ -258,7 +268,7 @@ class Router:
                 if waits and self._draining.is_set():
                     # Once more, without the wait.
                     continue
-            left_s = began_at + budget_s - time.monotonic()
+            left_s = self.left_s(began_at + budget_s)
             if left_s <= 0:
                 raise RunMovingError(run)
             await self.wait_changed(min(left_s, _LOOK_S))
@@ -395,7 +405,7 @@ class _Logs:
             elif data := await self._ask(run, request):
                 found = pb.ReadEventsResponse.FromString(data)
                 return list(found.events), RunState(found.state), found.last_version
-            left_s = ends_at - time.monotonic()
+            left_s = self._router.left_s(ends_at)
             if left_s <= 0 or (request.wait_ms and self.is_draining):
                 raise RunMovingError(run)
             await self._router.wait_changed(min(left_s, _LOOK_S))

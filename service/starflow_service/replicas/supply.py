@@ -347,7 +347,7 @@ class Supply:
                 answers.update(zip(numbers, completions, strict=False))
             if len(answers) == len(reports):
                 continue
-            left_s = ends_at - time.monotonic()
+            left_s = self._router.left_s(ends_at)
             if left_s <= 0:
                 raise RunMovingError(_run_of(reports[missing[0]].token))
             await self._router.wait_changed(min(left_s, _LOOK_S))
