@@ -118,9 +118,21 @@ async def test_a_drained_worker_gets_no_more_and_reports_what_it_holds():
         assert await waiting == []
         assert s.runtime.workers.is_drained(NS, "w")
         await s.start(run_id="other")
-        assert await s.poll() == []
+        assert await s.poll(wait_s=0.0) == []
         assert await s.report(task, "1") is CompletionStatus.APPLIED
         assert (await s.take(worker="b")).run_id == "other"
+
+
+async def test_a_drained_worker_that_polls_on_has_to_wait():
+    async with shop() as s:
+        await s.register("test.echo")
+        await s.runtime.workers.drain_worker(NS, "w")
+        assert await s.poll() == []
+        polling = asyncio.create_task(s.poll())
+        await until(lambda: s.runtime.workers._staying)
+        assert not polling.done()
+        await s.runtime.drain()
+        assert await polling == []
 
 
 async def test_draining_one_worker_leaves_the_polls_of_others_alone():

@@ -44,6 +44,8 @@ class Session:
     is_silent: bool = False
     # Whether it gets no more tasks, because somebody asked it to end.
     is_drained: bool = False
+    # Whether a poll was answered since.
+    knows_drained: bool = False
     # What it must be told and was not yet, by token.
     directives: dict[str, Directive] = field(default_factory=dict)
     # Its calls that wait, to be told of a directive, and of being drained.

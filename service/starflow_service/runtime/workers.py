@@ -140,6 +140,10 @@ class Workers:
         if not session.functions and session.polled != tuple(functions):
             self._sessions.offer(session, functions, by_poll=True)
         if session.is_drained:
+            if session.knows_drained and request.wait_s > 0:
+                # It did not listen, and would ask again and again.
+                await self._stay(session, request.wait_s)
+            session.knows_drained = True
             return []
         try:
             return await self._calls.poll(
