@@ -66,8 +66,8 @@ type WorkerServiceClient interface {
 	ListFunctions(ctx context.Context, in *ListFunctionsRequest, opts ...grpc.CallOption) (*ListFunctionsResponse, error)
 	// ListWorkers returns the workers that showed themselves lately, by id.
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
-	// DrainWorker ends a worker gracefully: its waiting polls return at once, it gets no
-	// more tasks, and may still report on those it holds. The worker learns it from
+	// DrainWorker ends a worker gracefully: its waiting polls return at once, or the next one
+	// does, it gets no more tasks, and may still report on those it holds. The worker learns it from
 	// `drained` in the answers to Poll and Heartbeat, and on its stream. Draining a drained
 	// worker succeeds and changes nothing; an id that is not known is refused with
 	// WORKER_NOT_REGISTERED.
@@ -215,8 +215,8 @@ type WorkerServiceServer interface {
 	ListFunctions(context.Context, *ListFunctionsRequest) (*ListFunctionsResponse, error)
 	// ListWorkers returns the workers that showed themselves lately, by id.
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
-	// DrainWorker ends a worker gracefully: its waiting polls return at once, it gets no
-	// more tasks, and may still report on those it holds. The worker learns it from
+	// DrainWorker ends a worker gracefully: its waiting polls return at once, or the next one
+	// does, it gets no more tasks, and may still report on those it holds. The worker learns it from
 	// `drained` in the answers to Poll and Heartbeat, and on its stream. Draining a drained
 	// worker succeeds and changes nothing; an id that is not known is refused with
 	// WORKER_NOT_REGISTERED.

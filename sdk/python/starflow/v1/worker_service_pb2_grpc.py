@@ -153,8 +153,8 @@ class WorkerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DrainWorker(self, request, context):
-        """DrainWorker ends a worker gracefully: its waiting polls return at once, it gets no
-        more tasks, and may still report on those it holds. The worker learns it from
+        """DrainWorker ends a worker gracefully: its waiting polls return at once, or the next one
+        does, it gets no more tasks, and may still report on those it holds. The worker learns it from
         `drained` in the answers to Poll and Heartbeat, and on its stream. Draining a drained
         worker succeeds and changes nothing; an id that is not known is refused with
         WORKER_NOT_REGISTERED.
