@@ -66,4 +66,4 @@ def redis_cluster():
     cluster = RedisCluster()
     cluster.start()
     yield cluster
-    cluster.end()
+    cluster.close()

@@ -129,7 +129,7 @@ def frozen():
         node.command("CONFIG", "SET", "cluster-node-timeout", 600_000)
     yield cluster
     cluster.nodes[0].send(signal.SIGCONT)
-    cluster.end()
+    cluster.close()
 
 
 @pytest.mark.system
@@ -165,7 +165,7 @@ def replicated():
     cluster = RedisCluster(with_replicas=True)
     cluster.start()
     yield cluster
-    cluster.end()
+    cluster.close()
 
 
 @pytest.mark.system
@@ -232,4 +232,4 @@ async def test_a_cluster_with_slots_that_nobody_has_is_not_used():
 
     assert isinstance(error, UnavailableError)
     assert "slots that no node has" in str(error)
-    cluster.end()
+    cluster.close()

@@ -70,7 +70,7 @@ class RedisCluster:
         for replica in self.replicas:
             wait_for(lambda each=replica: is_synced(each), "the replicas have synced")
 
-    def end(self) -> None:
+    def close(self) -> None:
         """See to it that all are gone."""
         for node in self.nodes:
             node.end()

@@ -14,7 +14,9 @@ from random import Random
 import pytest
 
 from starflow_backends.redis import RedisStore
+from starflow_backends.redis_wire import slot_of
 from tests.support.processes import Server, until, until_async
+from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_past import Past
 from tests.support.redis_server import RedisServer, free_port
 from tests.system.histories import Outage
@@ -92,6 +94,36 @@ async def redis_killed(scene: Scene, redis: RedisServer):
     yield
     redis.start()
     scene.outages.append(Outage(begin_ns, time.time_ns()))
+
+
+async def test_every_run_ends_right_in_a_cluster(tmp_path):
+    """While a server is killed, and a slot moves from one node to another."""
+    cluster = RedisCluster()
+    with contextlib.closing(cluster):
+        cluster.start()
+        store = f"{cluster.url}?lease_ms=1500"
+        async with open_scene(tmp_path, store=store) as scene:
+            await scene.start_worker()
+            async with asyncio.TaskGroup() as tasks:
+                runs = [tasks.create_task(play(scene, n)) for n in range(RUNS)]
+                await until(lambda: scene.journal.count() >= RUNS, "steps are done")
+                async with scene.server_killed():
+                    pass
+                await until(lambda: scene.journal.count() >= RUNS * 3, "and more")
+                await asyncio.to_thread(move_a_partition, cluster)
+                results = await asyncio.gather(*runs)
+            found = await scene.check(*(f"run-{n}" for n in range(RUNS)))
+            for n, (history, result) in enumerate(zip(found, results, strict=True)):
+                assert_right(n, history, result)
+
+
+def move_a_partition(cluster: RedisCluster) -> None:
+    slot = slot_of(f"{tag_of('default/run-1')}:partition".encode())
+    source = cluster.primary_of(slot)
+    target = next(node for node in cluster.primaries if node is not source)
+    cluster.move_slot(slot, target)
+    # What was begun meanwhile has made more keys.
+    cluster.end_move(slot, source, target)
 
 
 async def test_a_server_ends_when_redis_lost_what_it_acknowledged(tmp_path, redis):
