@@ -86,6 +86,9 @@ class Ownership:
                 await self._look()
             except StoreError as error:
                 log.warning("replicas.look_failed", error=str(error))
+            except Exception as error:
+                # A defect; without the loop nothing would ever be taken over.
+                log.error("replicas.look_failed", exc_info=error)
 
     async def _look(self) -> None:
         store = self._store
@@ -106,7 +109,11 @@ class Ownership:
             await self._give_back(number)
         unserved = owned - self._runtime.partitions.served - set(plan.give_backs)
         takes = {*plan.claims, *unserved}
-        await asyncio.gather(*(self._take(number) for number in sorted(takes)))
+        taking = (self._take(number) for number in sorted(takes))
+        # All of them end before somebody looks again.
+        for error in await asyncio.gather(*taking, return_exceptions=True):
+            if error is not None:
+                raise error
 
     async def _take(self, number: int) -> None:
         if not await self._store.claim(number):
