@@ -86,8 +86,8 @@ class WorkerServiceStub:
         starflow.v1.worker_service_pb2.DrainWorkerRequest,
         starflow.v1.worker_service_pb2.DrainWorkerResponse,
     ]
-    """DrainWorker ends a worker gracefully: its waiting polls return at once, it gets no
-    more tasks, and may still report on those it holds. The worker learns it from
+    """DrainWorker ends a worker gracefully: its waiting polls return at once, or the next one
+    does, it gets no more tasks, and may still report on those it holds. The worker learns it from
     `drained` in the answers to Poll and Heartbeat, and on its stream. Draining a drained
     worker succeeds and changes nothing; an id that is not known is refused with
     WORKER_NOT_REGISTERED.
@@ -179,8 +179,8 @@ class WorkerServiceAsyncStub:
         starflow.v1.worker_service_pb2.DrainWorkerRequest,
         starflow.v1.worker_service_pb2.DrainWorkerResponse,
     ]
-    """DrainWorker ends a worker gracefully: its waiting polls return at once, it gets no
-    more tasks, and may still report on those it holds. The worker learns it from
+    """DrainWorker ends a worker gracefully: its waiting polls return at once, or the next one
+    does, it gets no more tasks, and may still report on those it holds. The worker learns it from
     `drained` in the answers to Poll and Heartbeat, and on its stream. Draining a drained
     worker succeeds and changes nothing; an id that is not known is refused with
     WORKER_NOT_REGISTERED.
@@ -286,8 +286,8 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
         request: starflow.v1.worker_service_pb2.DrainWorkerRequest,
         context: _ServicerContext,
     ) -> typing.Union[starflow.v1.worker_service_pb2.DrainWorkerResponse, collections.abc.Awaitable[starflow.v1.worker_service_pb2.DrainWorkerResponse]]:
-        """DrainWorker ends a worker gracefully: its waiting polls return at once, it gets no
-        more tasks, and may still report on those it holds. The worker learns it from
+        """DrainWorker ends a worker gracefully: its waiting polls return at once, or the next one
+        does, it gets no more tasks, and may still report on those it holds. The worker learns it from
         `drained` in the answers to Poll and Heartbeat, and on its stream. Draining a drained
         worker succeeds and changes nothing; an id that is not known is refused with
         WORKER_NOT_REGISTERED.
