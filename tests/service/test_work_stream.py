@@ -505,6 +505,27 @@ async def test_streams_are_limited(serve):
     assert refusal.reason == "RATE_LIMITED"
 
 
+async def test_a_token_that_nobody_made_is_to_be_abandoned(workers):
+    async with talking(workers) as talk:
+        acknowledged = await talk.ask(tasks=[pb.TaskHeartbeat(task_token="garbage")])
+        directive = await talk.directive()
+
+        assert not acknowledged.HasField("error")
+        assert directive.task_token == "garbage"
+        assert directive.action == pb.TASK_ACTION_ABANDON
+
+
+async def test_a_thousand_reports_of_one_task_count_once(workflows, workers):
+    async with talking(workers, credit=1) as talk:
+        await start(workflows)
+        task = await talk.task()
+        acknowledged = await talk.ask(results=[result(task, 1)] * 1_000)
+        run = await finished(workflows)
+
+        assert not acknowledged.exceptions
+        assert run.version == 4
+
+
 async def test_a_flood_of_heartbeats_disturbs_nobody(workflows, workers):
     async with (
         talking(workers, worker="noisy", credit=1) as noisy,
