@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 # A frame takes nothing more once it has so many bytes.
 _FRAME_BYTES: Final = 1 << 20
+# So long a frame waits for more to be said if one was sent just before.
+_PACE_S: Final = 0.001
 # Calls of one side that wait for an answer.
 CALLS_MAX: Final = 20_000
 
@@ -149,8 +151,13 @@ class Link:
         return frame
 
     async def _write(self) -> None:
+        now = asyncio.get_running_loop().time
+        wrote_at = 0.0
         while True:
             await self._has_mail.wait()
+            if (early_s := wrote_at + _PACE_S - now()) > 0:
+                await asyncio.sleep(early_s)
+            wrote_at = now()
             while self._outbox:
                 await self._stream.write(self._outbox.popleft())
             self._has_mail.clear()
