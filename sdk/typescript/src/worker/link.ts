@@ -37,8 +37,8 @@ export interface OpenPoll {
 export class Link {
   heartbeatMs = 5_000;
   readonly hello: RegisterFunctionRequest;
-  private readonly opened: Opened;
-  private readonly stub: Stub<typeof WorkerService>;
+  private opened: Opened;
+  private stub: Stub<typeof WorkerService>;
   private readonly who: { readonly namespace: string; readonly workerId: string };
 
   constructor(
@@ -115,12 +115,16 @@ export class Link {
   }
 
   /**
-   * Gives the connection up, because nobody answers on it; the next request opens another.
+   * Gives the connection up, because nobody answers on it, and opens another.
    *
-   * A peer that vanished without a word leaves a connection that looks sound for long.
+   * A peer that vanished without a word leaves a connection that looks sound for long. One
+   * that is merely slow may still answer what is under way.
    */
   reset(): void {
-    this.opened.close();
+    const { opened } = this;
+    setTimeout(() => opened.close(), BEAT_MS_MAX).unref();
+    this.opened = this.connection.open();
+    this.stub = createClient(WorkerService, this.opened.transport);
   }
 
   /** Closes the connection; nothing else may be called any more. */
