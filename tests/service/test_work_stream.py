@@ -369,7 +369,9 @@ async def test_progress_comes_before_the_failure_of_the_same_message(serve):
         await start(service.workflows)
         task = await talk.task()
         failure = Failure(
-            code="NOT_YET", retryability="RETRYABILITY_RETRYABLE", retry_delay=Duration()
+            code="NOT_YET",
+            retryability="RETRYABILITY_RETRYABLE",
+            retry_delay=Duration(),
         )
         await talk.ask(
             tasks=held(task, progress=payload("half")),
