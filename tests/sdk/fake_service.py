@@ -484,9 +484,7 @@ class StreamTalk:
         judged = self._service.completed(request.results)
         others = [each for each in judged if each.status != APPLIED]
         if others:
-            response.acknowledgements.add(
-                sequence=request.sequence, exceptions=others
-            )
+            response.acknowledgements.add(sequence=request.sequence, exceptions=others)
         return True
 
     def _note(self, method: str, request: Any) -> None:
