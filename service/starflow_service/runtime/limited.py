@@ -117,15 +117,25 @@ class LimitedQueue:
         del self._waiting[name]
         return None
 
-    def choose(self, room: Mapping[QueueName, int]) -> list[PendingCall]:
-        """Return those whose turn it is, oldest first, as many as workers have room."""
+    def choose(
+        self, room: Mapping[QueueName, int], *, is_full: bool
+    ) -> list[PendingCall]:
+        """
+        Return those whose turn it is, oldest first, as many as workers have room.
+
+        Of a queue that *is_full* there is hope for as many as are given back now, and
+        for one more, which tells whether there was more hope.
+        """
+        most = _WANTED_MAX
+        if is_full:
+            most = min(most, 1 + len(self._ended) + len(self._unused))
         left = dict(room)
         for call, _ in self._granted.values():
             if call.queue in left:
                 left[call.queue] -= 1
         chosen: list[PendingCall] = []
         heads = {n: h for n, free in left.items() if free > 0 and (h := self._head(n))}
-        while heads and len(chosen) < _WANTED_MAX:
+        while heads and len(chosen) < most:
             name = min(heads, key=lambda n: heads[n].order)
             chosen.append(self._waiting[name].popleft())
             left[name] -= 1

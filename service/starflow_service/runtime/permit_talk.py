@@ -67,6 +67,11 @@ class Talk:
         """There is something to say to the store."""
         self._news.set()
 
+    def begin_anew(self) -> None:
+        """The limits are others: what was known of them is not true any more."""
+        self._blocked_until = 0.0
+        self._news.set()
+
     def look(self) -> None:
         """There may be somebody to ask for."""
         if self._ties.clock.monotonic() >= self._blocked_until:
@@ -135,7 +140,7 @@ class Talk:
         polls, self._room = self._room, {}
         room = self._ties.room
         free = {n: max(room(n), polls.get(n, 0)) for n in self._queue.names()}
-        chosen = self._queue.choose(free)
+        chosen = self._queue.choose(free, is_full=self._blocked_until > 0)
         for call in chosen:
             self._ties.mark(call)
         return chosen

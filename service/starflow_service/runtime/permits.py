@@ -189,7 +189,7 @@ class Permits:
             if queue.state is not None and queue.state.limits != state.limits:
                 # It may have been forgotten, with its permits, and set anew.
                 queue.keep_all()
-                self._talks[queue].nudge()
+                self._talks[queue].begin_anew()
             queue.state, queue.state_at = state, self._clock.monotonic()
         self._queues.on_room = self._has_room if found else None
         if fresh:
