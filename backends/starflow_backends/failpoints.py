@@ -15,6 +15,7 @@ costs one look at `armed`: callers write ``if failpoints.armed: failpoints.reach
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,6 +114,9 @@ def reach(name: str) -> None:
     point.passed += 1
     if point.nth and point.passed != point.nth:
         return
+    # For whoever wants to do harm elsewhere at this moment.
+    sys.stderr.write(f"failpoint {name} is reached\n")
+    sys.stderr.flush()
     if point.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if point.action == "error":

@@ -7,10 +7,11 @@ ROUNDS a Redis sees only some of those that a file has seen.
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -34,14 +35,15 @@ _NTH_MAX = 6
 _ONCE = frozenset({"shutdown_drain", "during_recovery"})
 _LOOK_EVERY_S = 0.002
 _SOME = 8
+_REACHED = re.compile(r"^failpoint (\w+) is reached$", re.MULTILINE)
 
 
 @pytest.fixture
-def redis_url() -> Iterator[str]:
+def redis() -> Iterator[RedisServer]:
     with tempfile.TemporaryDirectory(prefix="sf-redis-") as place:
         server = RedisServer(Path(place))
         server.start()
-        yield f"{server.url}?lease_ms=1500"
+        yield server
         server.end()
 
 
@@ -53,7 +55,7 @@ def points_of(store: str) -> list[str]:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("store", STORES)
 async def test_killed_at_every_point(
-    tmp_path: Path, store: str, seed: int, redis_url: str
+    tmp_path: Path, store: str, seed: int, redis: RedisServer
 ) -> None:
     chance = Random(f"{store} {seed}")
     points = points_of(store) * max(1, ROUNDS)
@@ -61,7 +63,7 @@ async def test_killed_at_every_point(
     if store == "redis" and not ROUNDS:
         its_own = [name for name in points if name.startswith("redis_")]
         points = [*its_own, *points[:_SOME]]
-    url = redis_url if store == "redis" else ""
+    url = f"{redis.url}?lease_ms=1500" if store == "redis" else ""
     async with open_scene(tmp_path, "--allow-failpoints", store=url) as scene:
         await scene.start_worker()
         load = Load(scene)
@@ -106,6 +108,68 @@ class Deaths:
         with contextlib.suppress(EndedError):
             await server.start()
         self._scene.outages.append(Outage(self._dead_since_ns, time.time_ns()))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_workers_killed_at_every_point(tmp_path: Path, seed: int) -> None:
+    chance = Random(f"worker {seed}")
+    async with open_scene(tmp_path, *stalling("sqlite", chance)) as scene:
+        await scene.start_worker()
+
+        async def harm() -> None:
+            await scene.replace(scene.workers[0])
+
+        await harm_at_every_point(scene, "sqlite", harm)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_redis_killed_at_every_point(
+    tmp_path: Path, redis: RedisServer, seed: int
+) -> None:
+    chance = Random(f"redis {seed}")
+    store = f"{redis.url}?lease_ms=20000"
+    options = stalling("redis", chance)
+    async with open_scene(tmp_path, *options, store=store) as scene:
+        await scene.start_worker()
+
+        async def harm() -> None:
+            begin_ns = time.time_ns()
+            redis.kill()
+            redis.start()
+            scene.outages.append(Outage(begin_ns, time.time_ns()))
+
+        await harm_at_every_point(scene, "redis", harm)
+
+
+def stalling(store: str, chance: Random) -> list[str]:
+    """Return the options of a server that stands still for a while at each point."""
+    stalls = (
+        f"{point}:sleep(100):{chance.randint(2, 20)}" for point in met_by_all(store)
+    )
+    # An interpreter is made from a log only if it has left the memory.
+    evict = ("--idle-evict", "0.01s")
+    return ["--allow-failpoints", "--failpoint", ",".join(stalls), *evict]
+
+
+def met_by_all(store: str) -> list[str]:
+    return [point for point in points_of(store) if point not in _ONCE]
+
+
+async def harm_at_every_point(
+    scene: Scene, store: str, harm: Callable[[], Awaitable[None]]
+) -> None:
+    """Do harm whenever the server stands still at a point, until it did at all."""
+    points, met = set(met_by_all(store)), set[str]()
+
+    def news() -> set[str]:
+        return points.intersection(_REACHED.findall(scene.server.output)) - met
+
+    load = Load(scene)
+    async with load.going():
+        while met < points:
+            met |= await until(news, f"one of {points - met} is reached")
+            await harm()
+    await load.check()
 
 
 async def test_an_append_whose_outcome_is_unknown_is_repeated(tmp_path: Path) -> None:
