@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     add("--concurrency", type=int, default=defaults.concurrency, help="of the worker")
     add("--repeat", type=int, default=defaults.repeat, help="for median and spread")
     add("--dir", type=Path, help="where the stores are made; not on a RAM disk")
+    add("--limit", type=int, default=0, help="tasks in flight, by a queue; 0: no queue")
     add("--plain", action="store_true", help="W1 calls a plain function, in a thread")
     add("--worker", default=defaults.worker, choices=workloads.WORKERS)
     add("--replicas", type=int, default=1, help="on Redis: servers that share it")
@@ -50,6 +51,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         repeat=arguments.repeat,
         directory=arguments.dir,
         plain=arguments.plain,
+        limit=arguments.limit,
         worker=arguments.worker,
         replicas=arguments.replicas,
     )

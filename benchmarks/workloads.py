@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import starflow
 from benchmarks import scripts
 from benchmarks.client import HOGS
 from benchmarks.figures import Figure, Report
@@ -62,6 +63,8 @@ class Options:
     # Servers that share the Redis.  The client is at the first one, and the worker at
     # the last: whatever they have to do with each other goes over the link.
     replicas: int = 1
+    # The limit of the queue of all functions; 0: none.
+    limit: int = 0
 
 
 class Bench:
@@ -106,6 +109,9 @@ class Bench:
         await self.server.start()
         for server in self.others:
             await server.start()
+        if self._options.limit:
+            async with starflow.Client(self.server.address) as client:
+                await client.set_queue("bench", max_in_flight=self._options.limit)
         self.start_worker()
 
     def start_worker(self) -> None:
@@ -223,6 +229,8 @@ class Workload:
         shown = {k: v for k, v in shown.items() if v}
         if options.replicas > 1:
             shown["replicas"] = options.replicas
+        if options.limit:
+            shown["limit"] = options.limit
         shown = {"store": options.store, "worker": options.worker, **shown}
         figures = (*self.figures, Figure("durable append of 4 KiB", "ms"))
         report = Report(self.name, self.words, shown, figures)
