@@ -12,6 +12,7 @@ import structlog
 
 from starflow_backends import failpoints
 from starflow_backends.store import CorruptError, DueTimer, Store, StoreError
+from starflow_service.runtime.errors import RunMovingError
 
 _BATCH = 1000
 # Look at least this often, in seconds: the store's clock may have jumped.
@@ -111,9 +112,9 @@ class Timers:
         try:
             await self._fire(timer)
         except Exception as error:
-            log.warning(
-                "timers.fire_failed", run=timer.run, timer=timer.name, error=str(error)
-            )
+            # Whoever has the run next fires what is due of it.
+            say = log.debug if isinstance(error, RunMovingError) else log.warning
+            say("timers.fire_failed", run=timer.run, timer=timer.name, error=str(error))
             # The timer is still in the index; do not come back to it at once.
             await asyncio.sleep(_AFTER_ERROR_S)
             self._planned_ns = 0
