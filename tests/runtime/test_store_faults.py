@@ -7,6 +7,7 @@ import pytest
 from starflow_backends import FullError, MemoryStore, StoreError, UnavailableError
 from starflow_backends.store import Append
 from starflow_service.runtime.errors import StoreDownError
+from starflow_service.runtime.live import LiveRun
 from starflow_service.runtime.types import CompletionStatus
 from tests.runtime.harness import shop, working
 
@@ -159,3 +160,22 @@ async def test_a_report_on_an_ended_call_waits_for_the_store(store):
         with pytest.raises(StoreDownError):
             await s.report(task, "1")
         assert await s.report(task, "1") is APPLIED
+
+
+async def test_a_defect_in_forgetting_a_run_leaves_nobody_waiting(store, monkeypatch):
+    """Whoever reported is answered, and the run goes on from its log."""
+
+    def forget_log(run: LiveRun) -> None:
+        monkeypatch.undo()
+        run.forget_log()
+        raise AssertionError("a defect")
+
+    async with shop(store) as s:
+        await s.start()
+        task = await s.take()
+        store.before = [FULL]
+        monkeypatch.setattr(LiveRun, "forget_log", forget_log)
+        with pytest.raises(StoreDownError):
+            await s.report(task, "1")
+        assert await s.report(task, "1") is APPLIED
+        assert (await s.finished()).result == "1"

@@ -338,11 +338,12 @@ class Runs:
 
     def _fail(self, run: LiveRun, inputs: Iterable[Input], error: Exception) -> None:
         """Give the round up: drop the run and tell whoever waited."""
-        self._drop(run)
+        # First of all: nobody waits for ever, whatever is wrong with the run.
         run.unanswered.clear()
         for one in inputs:
             if not one.answer.done():
                 one.answer.set_exception(error)
+        self._drop(run)
         # What came in the meantime is applied to the log as it is read again.
         if run.inbox and not run.is_leaving:
             self._runs[run.key] = run
@@ -360,9 +361,9 @@ class Runs:
             log.warning("run.park_failed", run=run.key, error=str(error))
 
     def _drop(self, run: LiveRun) -> None:
-        run.forget_log()
         if self._runs.get(run.key) is run:
             del self._runs[run.key]
+        run.forget_log()
 
     async def _play(self, run: LiveRun, inputs: list[Input]) -> None:
         if run.is_new:
