@@ -294,6 +294,11 @@ type FunctionSpec struct {
 	// The longest one attempt may take, however often its lease is renewed; unset means
 	// one hour.
 	AttemptTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=attempt_timeout,json=attemptTimeout,proto3" json:"attempt_timeout,omitempty"`
+	// The longest a call may take, with all its attempts, the time between them, and the
+	// time that it waits for a worker. It ends with a TIMEOUT failure then. A call is bound
+	// by what is in force when it is recorded, or by the script's own timeout if that is
+	// earlier: see CallEvent.expire_time. Unset means that only the script bounds it.
+	CallTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=call_timeout,json=callTimeout,proto3" json:"call_timeout,omitempty"`
 	// JSON Schema of the argument, if known; informational.
 	InputSchema string `protobuf:"bytes,6,opt,name=input_schema,json=inputSchema,proto3" json:"input_schema,omitempty"`
 	// JSON Schema of the result, if known; informational.
@@ -359,6 +364,13 @@ func (x *FunctionSpec) GetRetryPolicy() *RetryPolicy {
 func (x *FunctionSpec) GetAttemptTimeout() *durationpb.Duration {
 	if x != nil {
 		return x.AttemptTimeout
+	}
+	return nil
+}
+
+func (x *FunctionSpec) GetCallTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.CallTimeout
 	}
 	return nil
 }
@@ -2381,12 +2393,13 @@ const file_starflow_v1_worker_service_proto_rawDesc = "" +
 	"\x0fmax_concurrency\x18\x05 \x01(\x05R\x0emaxConcurrency\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe1\x02\n" +
 	"\fFunctionSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12;\n" +
 	"\fretry_policy\x18\x03 \x01(\v2\x18.starflow.v1.RetryPolicyR\vretryPolicy\x12B\n" +
-	"\x0fattempt_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x0eattemptTimeout\x12!\n" +
+	"\x0fattempt_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x0eattemptTimeout\x12<\n" +
+	"\fcall_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vcallTimeout\x12!\n" +
 	"\finput_schema\x18\x06 \x01(\tR\vinputSchema\x12#\n" +
 	"\routput_schema\x18\a \x01(\tR\foutputSchema\x12\x14\n" +
 	"\x05queue\x18\b \x01(\tR\x05queue\"\xa1\x01\n" +
@@ -2630,71 +2643,72 @@ var file_starflow_v1_worker_service_proto_depIdxs = []int32{
 	32, // 0: starflow.v1.WorkerInfo.labels:type_name -> starflow.v1.WorkerInfo.LabelsEntry
 	34, // 1: starflow.v1.FunctionSpec.retry_policy:type_name -> starflow.v1.RetryPolicy
 	35, // 2: starflow.v1.FunctionSpec.attempt_timeout:type_name -> google.protobuf.Duration
-	3,  // 3: starflow.v1.RegisterFunctionRequest.worker:type_name -> starflow.v1.WorkerInfo
-	4,  // 4: starflow.v1.RegisterFunctionRequest.functions:type_name -> starflow.v1.FunctionSpec
-	35, // 5: starflow.v1.RegisterFunctionResponse.heartbeat_interval:type_name -> google.protobuf.Duration
-	35, // 6: starflow.v1.RegisterFunctionResponse.lease:type_name -> google.protobuf.Duration
-	35, // 7: starflow.v1.PollRequest.wait:type_name -> google.protobuf.Duration
-	9,  // 8: starflow.v1.PollResponse.tasks:type_name -> starflow.v1.Task
-	36, // 9: starflow.v1.Task.input:type_name -> starflow.v1.Payload
-	35, // 10: starflow.v1.Task.lease:type_name -> google.protobuf.Duration
-	35, // 11: starflow.v1.Task.attempt_timeout:type_name -> google.protobuf.Duration
-	36, // 12: starflow.v1.Task.last_progress:type_name -> starflow.v1.Payload
-	37, // 13: starflow.v1.Task.last_failure:type_name -> starflow.v1.Failure
-	38, // 14: starflow.v1.Task.call_time:type_name -> google.protobuf.Timestamp
-	33, // 15: starflow.v1.Task.headers:type_name -> starflow.v1.Task.HeadersEntry
-	35, // 16: starflow.v1.Yield.timeout:type_name -> google.protobuf.Duration
-	36, // 17: starflow.v1.TaskResult.output:type_name -> starflow.v1.Payload
-	37, // 18: starflow.v1.TaskResult.failure:type_name -> starflow.v1.Failure
-	10, // 19: starflow.v1.TaskResult.wait_for_signal:type_name -> starflow.v1.Yield
-	11, // 20: starflow.v1.TaskResult.release:type_name -> starflow.v1.Release
-	12, // 21: starflow.v1.CompleteTasksRequest.results:type_name -> starflow.v1.TaskResult
-	0,  // 22: starflow.v1.Completion.status:type_name -> starflow.v1.CompletionStatus
-	15, // 23: starflow.v1.Completion.rejection:type_name -> starflow.v1.Rejection
-	14, // 24: starflow.v1.CompleteTasksResponse.completions:type_name -> starflow.v1.Completion
-	36, // 25: starflow.v1.TaskHeartbeat.progress:type_name -> starflow.v1.Payload
-	17, // 26: starflow.v1.HeartbeatRequest.tasks:type_name -> starflow.v1.TaskHeartbeat
-	35, // 27: starflow.v1.HeartbeatRequest.wait:type_name -> google.protobuf.Duration
-	1,  // 28: starflow.v1.TaskDirective.action:type_name -> starflow.v1.TaskAction
-	35, // 29: starflow.v1.HeartbeatResponse.lease:type_name -> google.protobuf.Duration
-	19, // 30: starflow.v1.HeartbeatResponse.directives:type_name -> starflow.v1.TaskDirective
-	5,  // 31: starflow.v1.WorkStreamRequest.hello:type_name -> starflow.v1.RegisterFunctionRequest
-	12, // 32: starflow.v1.WorkStreamRequest.results:type_name -> starflow.v1.TaskResult
-	17, // 33: starflow.v1.WorkStreamRequest.tasks:type_name -> starflow.v1.TaskHeartbeat
-	14, // 34: starflow.v1.Acknowledgement.exceptions:type_name -> starflow.v1.Completion
-	15, // 35: starflow.v1.Acknowledgement.error:type_name -> starflow.v1.Rejection
-	6,  // 36: starflow.v1.WorkStreamResponse.welcome:type_name -> starflow.v1.RegisterFunctionResponse
-	24, // 37: starflow.v1.WorkStreamResponse.acknowledgements:type_name -> starflow.v1.Acknowledgement
-	9,  // 38: starflow.v1.WorkStreamResponse.tasks:type_name -> starflow.v1.Task
-	19, // 39: starflow.v1.WorkStreamResponse.directives:type_name -> starflow.v1.TaskDirective
-	4,  // 40: starflow.v1.FunctionStatus.spec:type_name -> starflow.v1.FunctionSpec
-	38, // 41: starflow.v1.FunctionStatus.oldest_call_time:type_name -> google.protobuf.Timestamp
-	27, // 42: starflow.v1.ListFunctionsResponse.functions:type_name -> starflow.v1.FunctionStatus
-	3,  // 43: starflow.v1.WorkerStatus.worker:type_name -> starflow.v1.WorkerInfo
-	38, // 44: starflow.v1.WorkerStatus.last_seen_time:type_name -> google.protobuf.Timestamp
-	2,  // 45: starflow.v1.WorkerStatus.connection:type_name -> starflow.v1.WorkerConnection
-	30, // 46: starflow.v1.ListWorkersResponse.workers:type_name -> starflow.v1.WorkerStatus
-	5,  // 47: starflow.v1.WorkerService.RegisterFunction:input_type -> starflow.v1.RegisterFunctionRequest
-	7,  // 48: starflow.v1.WorkerService.Poll:input_type -> starflow.v1.PollRequest
-	13, // 49: starflow.v1.WorkerService.CompleteTasks:input_type -> starflow.v1.CompleteTasksRequest
-	18, // 50: starflow.v1.WorkerService.Heartbeat:input_type -> starflow.v1.HeartbeatRequest
-	26, // 51: starflow.v1.WorkerService.ListFunctions:input_type -> starflow.v1.ListFunctionsRequest
-	29, // 52: starflow.v1.WorkerService.ListWorkers:input_type -> starflow.v1.ListWorkersRequest
-	21, // 53: starflow.v1.WorkerService.DrainWorker:input_type -> starflow.v1.DrainWorkerRequest
-	23, // 54: starflow.v1.WorkerService.WorkStream:input_type -> starflow.v1.WorkStreamRequest
-	6,  // 55: starflow.v1.WorkerService.RegisterFunction:output_type -> starflow.v1.RegisterFunctionResponse
-	8,  // 56: starflow.v1.WorkerService.Poll:output_type -> starflow.v1.PollResponse
-	16, // 57: starflow.v1.WorkerService.CompleteTasks:output_type -> starflow.v1.CompleteTasksResponse
-	20, // 58: starflow.v1.WorkerService.Heartbeat:output_type -> starflow.v1.HeartbeatResponse
-	28, // 59: starflow.v1.WorkerService.ListFunctions:output_type -> starflow.v1.ListFunctionsResponse
-	31, // 60: starflow.v1.WorkerService.ListWorkers:output_type -> starflow.v1.ListWorkersResponse
-	22, // 61: starflow.v1.WorkerService.DrainWorker:output_type -> starflow.v1.DrainWorkerResponse
-	25, // 62: starflow.v1.WorkerService.WorkStream:output_type -> starflow.v1.WorkStreamResponse
-	55, // [55:63] is the sub-list for method output_type
-	47, // [47:55] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	35, // 3: starflow.v1.FunctionSpec.call_timeout:type_name -> google.protobuf.Duration
+	3,  // 4: starflow.v1.RegisterFunctionRequest.worker:type_name -> starflow.v1.WorkerInfo
+	4,  // 5: starflow.v1.RegisterFunctionRequest.functions:type_name -> starflow.v1.FunctionSpec
+	35, // 6: starflow.v1.RegisterFunctionResponse.heartbeat_interval:type_name -> google.protobuf.Duration
+	35, // 7: starflow.v1.RegisterFunctionResponse.lease:type_name -> google.protobuf.Duration
+	35, // 8: starflow.v1.PollRequest.wait:type_name -> google.protobuf.Duration
+	9,  // 9: starflow.v1.PollResponse.tasks:type_name -> starflow.v1.Task
+	36, // 10: starflow.v1.Task.input:type_name -> starflow.v1.Payload
+	35, // 11: starflow.v1.Task.lease:type_name -> google.protobuf.Duration
+	35, // 12: starflow.v1.Task.attempt_timeout:type_name -> google.protobuf.Duration
+	36, // 13: starflow.v1.Task.last_progress:type_name -> starflow.v1.Payload
+	37, // 14: starflow.v1.Task.last_failure:type_name -> starflow.v1.Failure
+	38, // 15: starflow.v1.Task.call_time:type_name -> google.protobuf.Timestamp
+	33, // 16: starflow.v1.Task.headers:type_name -> starflow.v1.Task.HeadersEntry
+	35, // 17: starflow.v1.Yield.timeout:type_name -> google.protobuf.Duration
+	36, // 18: starflow.v1.TaskResult.output:type_name -> starflow.v1.Payload
+	37, // 19: starflow.v1.TaskResult.failure:type_name -> starflow.v1.Failure
+	10, // 20: starflow.v1.TaskResult.wait_for_signal:type_name -> starflow.v1.Yield
+	11, // 21: starflow.v1.TaskResult.release:type_name -> starflow.v1.Release
+	12, // 22: starflow.v1.CompleteTasksRequest.results:type_name -> starflow.v1.TaskResult
+	0,  // 23: starflow.v1.Completion.status:type_name -> starflow.v1.CompletionStatus
+	15, // 24: starflow.v1.Completion.rejection:type_name -> starflow.v1.Rejection
+	14, // 25: starflow.v1.CompleteTasksResponse.completions:type_name -> starflow.v1.Completion
+	36, // 26: starflow.v1.TaskHeartbeat.progress:type_name -> starflow.v1.Payload
+	17, // 27: starflow.v1.HeartbeatRequest.tasks:type_name -> starflow.v1.TaskHeartbeat
+	35, // 28: starflow.v1.HeartbeatRequest.wait:type_name -> google.protobuf.Duration
+	1,  // 29: starflow.v1.TaskDirective.action:type_name -> starflow.v1.TaskAction
+	35, // 30: starflow.v1.HeartbeatResponse.lease:type_name -> google.protobuf.Duration
+	19, // 31: starflow.v1.HeartbeatResponse.directives:type_name -> starflow.v1.TaskDirective
+	5,  // 32: starflow.v1.WorkStreamRequest.hello:type_name -> starflow.v1.RegisterFunctionRequest
+	12, // 33: starflow.v1.WorkStreamRequest.results:type_name -> starflow.v1.TaskResult
+	17, // 34: starflow.v1.WorkStreamRequest.tasks:type_name -> starflow.v1.TaskHeartbeat
+	14, // 35: starflow.v1.Acknowledgement.exceptions:type_name -> starflow.v1.Completion
+	15, // 36: starflow.v1.Acknowledgement.error:type_name -> starflow.v1.Rejection
+	6,  // 37: starflow.v1.WorkStreamResponse.welcome:type_name -> starflow.v1.RegisterFunctionResponse
+	24, // 38: starflow.v1.WorkStreamResponse.acknowledgements:type_name -> starflow.v1.Acknowledgement
+	9,  // 39: starflow.v1.WorkStreamResponse.tasks:type_name -> starflow.v1.Task
+	19, // 40: starflow.v1.WorkStreamResponse.directives:type_name -> starflow.v1.TaskDirective
+	4,  // 41: starflow.v1.FunctionStatus.spec:type_name -> starflow.v1.FunctionSpec
+	38, // 42: starflow.v1.FunctionStatus.oldest_call_time:type_name -> google.protobuf.Timestamp
+	27, // 43: starflow.v1.ListFunctionsResponse.functions:type_name -> starflow.v1.FunctionStatus
+	3,  // 44: starflow.v1.WorkerStatus.worker:type_name -> starflow.v1.WorkerInfo
+	38, // 45: starflow.v1.WorkerStatus.last_seen_time:type_name -> google.protobuf.Timestamp
+	2,  // 46: starflow.v1.WorkerStatus.connection:type_name -> starflow.v1.WorkerConnection
+	30, // 47: starflow.v1.ListWorkersResponse.workers:type_name -> starflow.v1.WorkerStatus
+	5,  // 48: starflow.v1.WorkerService.RegisterFunction:input_type -> starflow.v1.RegisterFunctionRequest
+	7,  // 49: starflow.v1.WorkerService.Poll:input_type -> starflow.v1.PollRequest
+	13, // 50: starflow.v1.WorkerService.CompleteTasks:input_type -> starflow.v1.CompleteTasksRequest
+	18, // 51: starflow.v1.WorkerService.Heartbeat:input_type -> starflow.v1.HeartbeatRequest
+	26, // 52: starflow.v1.WorkerService.ListFunctions:input_type -> starflow.v1.ListFunctionsRequest
+	29, // 53: starflow.v1.WorkerService.ListWorkers:input_type -> starflow.v1.ListWorkersRequest
+	21, // 54: starflow.v1.WorkerService.DrainWorker:input_type -> starflow.v1.DrainWorkerRequest
+	23, // 55: starflow.v1.WorkerService.WorkStream:input_type -> starflow.v1.WorkStreamRequest
+	6,  // 56: starflow.v1.WorkerService.RegisterFunction:output_type -> starflow.v1.RegisterFunctionResponse
+	8,  // 57: starflow.v1.WorkerService.Poll:output_type -> starflow.v1.PollResponse
+	16, // 58: starflow.v1.WorkerService.CompleteTasks:output_type -> starflow.v1.CompleteTasksResponse
+	20, // 59: starflow.v1.WorkerService.Heartbeat:output_type -> starflow.v1.HeartbeatResponse
+	28, // 60: starflow.v1.WorkerService.ListFunctions:output_type -> starflow.v1.ListFunctionsResponse
+	31, // 61: starflow.v1.WorkerService.ListWorkers:output_type -> starflow.v1.ListWorkersResponse
+	22, // 62: starflow.v1.WorkerService.DrainWorker:output_type -> starflow.v1.DrainWorkerResponse
+	25, // 63: starflow.v1.WorkerService.WorkStream:output_type -> starflow.v1.WorkStreamResponse
+	56, // [56:64] is the sub-list for method output_type
+	48, // [48:56] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_starflow_v1_worker_service_proto_init() }

@@ -64,11 +64,12 @@ class WorkerInfo(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., sdk: _Optional[str] = ..., build_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., max_concurrency: _Optional[int] = ...) -> None: ...
 
 class FunctionSpec(_message.Message):
-    __slots__ = ("name", "description", "retry_policy", "attempt_timeout", "input_schema", "output_schema", "queue")
+    __slots__ = ("name", "description", "retry_policy", "attempt_timeout", "call_timeout", "input_schema", "output_schema", "queue")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    CALL_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     INPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
@@ -76,10 +77,11 @@ class FunctionSpec(_message.Message):
     description: str
     retry_policy: _retry_pb2.RetryPolicy
     attempt_timeout: _duration_pb2.Duration
+    call_timeout: _duration_pb2.Duration
     input_schema: str
     output_schema: str
     queue: str
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., retry_policy: _Optional[_Union[_retry_pb2.RetryPolicy, _Mapping]] = ..., attempt_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., queue: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., retry_policy: _Optional[_Union[_retry_pb2.RetryPolicy, _Mapping]] = ..., attempt_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., call_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., input_schema: _Optional[str] = ..., output_schema: _Optional[str] = ..., queue: _Optional[str] = ...) -> None: ...
 
 class RegisterFunctionRequest(_message.Message):
     __slots__ = ("namespace", "worker", "functions")
