@@ -38,7 +38,6 @@ from starflow_service.runtime import pauses
 from starflow_service.runtime.appends import append_surely
 from starflow_service.runtime.attempts import encode_record
 from starflow_service.runtime.burials import Burials
-from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.codec import Codec
 from starflow_service.runtime.errors import (
     DrainingError,
@@ -56,11 +55,13 @@ from starflow_service.runtime.losses import park_lost
 from starflow_service.runtime.notes import Pause
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.partitions import Partitions
+from starflow_service.runtime.printing import log_prints
 from starflow_service.runtime.programs import Programs
 from starflow_service.runtime.slices import Computing, Line
 from starflow_service.runtime.strikes import STRIKES_MAX, Strikes, script_name
-from starflow_service.runtime.types import PauseReason
+from starflow_service.runtime.types import NS, PauseReason
 from starflow_service.runtime.watchdog import Watchdog
+from starflow_service.runtime.world import World
 from starflow_service.starlark.errors import Abort
 from starflow_service.starlark.program import Program
 
@@ -86,7 +87,7 @@ class Runs:
         store: Store,
         codec: Codec,
         programs: Programs,
-        clock: Clock,
+        world: World,
         options: Options,
         strikes: Strikes,
         watchdog: Watchdog,
@@ -98,7 +99,8 @@ class Runs:
         self._store = store
         self._codec = codec
         self._programs = programs
-        self._clock = clock
+        self._world = world
+        self._clock = clock = world.clock
         self._options = options
         # Told of everything that was stored, and of runs whose state in the store is
         # not known any more.
@@ -152,7 +154,7 @@ class Runs:
             ConflictError: The run exists.
         """
         run = self._enter(key)
-        ledger = Ledger(History(), self._clock)
+        ledger = Ledger(History(), self._world.of(key))
         run.ledger = ledger
         run.machine = Machine(program, ledger, self._options.limits)
         run.machine.begin(script[0], payload, labels, headers)
@@ -415,7 +417,7 @@ class Runs:
         run.restarts_before = run.segments.restarts - history.restarts
         run.create_ns = run.create_ns or events[0].time_ns
         run.lines_base = history.base
-        run.ledger = Ledger(history, self._clock)
+        run.ledger = Ledger(history, self._world.of(run.key))
         run.find_expiries()
         if with_machine and history.finish is None:
             await self._revive(run, events, history.start.script_hash)
@@ -425,7 +427,8 @@ class Runs:
     ) -> None:
         """Make the interpreter from the log, up to where it ends."""
         program = await self._programs.load(script_hash)
-        ledger = Ledger(History(events[0].version - 1), self._clock)
+        base = events[0].version - 1
+        ledger = Ledger(History(base), self._world.of(run.key))
         machine = Machine(program, ledger, self._options.limits)
         # Without a note, whatever a script that stood still has printed was logged.
         is_known = run.lines or run.phase is Phase.RUNNABLE
@@ -464,11 +467,15 @@ class Runs:
         machine = run.machine
         if machine is None:
             return
-        slices, computing = 0, None
-        before = self._clock.cpu_ns()
+        slices, computing, before = 0, None, 0
+        # Few turns have a second slice, and to ask for CPU time is a system call: the
+        # first is taken by the wall.
+        start_s = self._clock.monotonic()
         while (turn := self._slice(run, machine)) is Turn.SLICED:
             slices += 1
             slice_ns = self._clock.cpu_ns() - before
+            if slices == 1:
+                slice_ns = int((self._clock.monotonic() - start_s) * NS)
             if self._is_closed:
                 # It goes on where it was when a server starts.
                 raise DrainingError
@@ -524,7 +531,7 @@ class Runs:
             run.timers = timers
             self._on_stored(Stored(run, events))
         if run.prints:
-            _log_prints(run)
+            log_prints(run)
         for one, answer in run.unanswered:
             if one.answer.done():
                 continue
@@ -588,11 +595,3 @@ def _apply_readers(run: LiveRun) -> None:
     for one in run.taken:
         if not one.is_applied and not one.needs_script:
             _apply(run, one)
-
-
-def _log_prints(run: LiveRun) -> None:
-    """Log what the script printed, now that its reasons are stored."""
-    for line in run.prints:
-        place = f"{line.filename}:{line.pos.line}" if line.filename else ""
-        log.info("script.print", run=run.key, line=line.text, place=place)
-    run.prints.clear()
