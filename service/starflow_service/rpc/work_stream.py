@@ -122,10 +122,12 @@ class WorkStream:
         refusal: Exception | None = None
         if request.tasks:
             # Before the results: the next attempt is to see the progress of this one.
-            beats, refusal = tasks.beats_of(request.tasks, self._payloads)
+            beats, refusal = await self._payloads.read(
+                request.ByteSize(), lambda p: tasks.beats_of(request.tasks, p)
+            )
             await self._workers.renew(self._namespace, self._worker_id, beats)
         if request.results:
-            self._settle_later(request)
+            await self._settle_later(request)
         if request.sequence and (refusal or not request.results):
             self._acknowledge(request.sequence, (), refusal)
         if request.credit:
@@ -133,8 +135,10 @@ class WorkStream:
         if request.drain:
             await self._workers.drain_worker(self._namespace, self._worker_id)
 
-    def _settle_later(self, request: pb.WorkStreamRequest) -> None:
-        reports, refused = tasks.reports_of(request.results, self._payloads)
+    async def _settle_later(self, request: pb.WorkStreamRequest) -> None:
+        reports, refused = await self._payloads.read(
+            request.ByteSize(), lambda p: tasks.reports_of(request.results, p)
+        )
         rejected = [
             Completion(request.results[index].task_token, REJECTED, error)
             for index, error in refused.items()
