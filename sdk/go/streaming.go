@@ -257,8 +257,9 @@ func (w *workStream) compose() *pb.WorkStreamRequest {
 	}
 	beats := w.beatDue || time.Since(w.beatAt) >= w.interval()
 	if beats || waitForNews(carried.batch) {
-		// Progress goes before the results that wait for it: of one message, the service
-		// reads how tasks ended first.
+		// Progress goes in a message before the results that wait for it. Of one message
+		// the service would take it first, too, but its refusal would be acknowledged
+		// with the same sequence as the results.
 		w.ledger.putBack(carried.batch)
 		carried.batch = nil
 		w.beatDue, w.beatAt = false, time.Now()
