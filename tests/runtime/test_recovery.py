@@ -18,6 +18,7 @@ from starflow_service.runtime.types import (
     TaskBeat,
     YieldResult,
 )
+from starflow_service.runtime.world import World
 from tests.engine import corpus
 from tests.runtime.harness import NS, shop, working
 
@@ -191,7 +192,7 @@ async def test_looking_at_a_run_that_computes_does_not_put_it_to_rest():
             store,
             ProtoCodec(),
             s.runtime._programs,
-            Clock(),
+            World(Clock(), s.runtime._registry),
             Options(),
             s.runtime._strikes,
             s.runtime._watchdog,

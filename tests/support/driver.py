@@ -42,6 +42,8 @@ class World:
     def __init__(self, seed: int = 1) -> None:
         self.time_ns = 1_700_000_000 * SECOND
         self._random = Random(seed)
+        # Nanoseconds, by function.
+        self.call_timeouts: dict[str, int] = {}
 
     def now_ns(self) -> int:
         self.time_ns += 1000
@@ -52,6 +54,9 @@ class World:
 
     def nonce(self) -> str:
         return f"{self._random.getrandbits(32):08x}"
+
+    def call_timeout_ns(self, function: str) -> int | None:
+        return self.call_timeouts.get(function)
 
 
 class LogWorld:
@@ -78,6 +83,12 @@ class LogWorld:
             self._halves += 1
             return event.seed[:half] if self._halves % 2 else event.seed[half:]
         return event.signal_id.partition("-")[2] if isinstance(event, Call) else ""
+
+    def call_timeout_ns(self, function: str) -> int | None:
+        event = self._next()
+        if not isinstance(event, Call) or event.expire_ns is None:
+            return None
+        return event.expire_ns - event.time_ns
 
     def _next(self) -> Event | None:
         version = self.history.version

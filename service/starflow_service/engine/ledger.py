@@ -42,6 +42,10 @@ class Sources(Protocol):
         """Return a short text that nobody can guess, for signal ids."""
         ...
 
+    def call_timeout_ns(self, function: str) -> int | None:
+        """Return how long a call of *function* may take, if a worker has said so."""
+        ...
+
 
 @frozen
 class Answer:

@@ -175,8 +175,9 @@ class RunHost:
                     f"{limit} calls are open, the most that a run may have",
                 )
             version, now = self._ledger.next()
-            signal_id = f"{version}-{self._ledger.sources.nonce()}"
-            terms = () if options is None else steps.call_terms(now, options)
+            sources = self._ledger.sources
+            signal_id = f"{version}-{sources.nonce()}"
+            terms = steps.call_terms(now, options, sources.call_timeout_ns(function))
             self._tape.record(Call(version, now, function, text, signal_id, *terms))
         else:
             difference = steps.call_difference(recorded, function, text)

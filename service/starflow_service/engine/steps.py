@@ -3,7 +3,7 @@
 The engine compares values, never bytes: two texts of one value are the same call.
 """
 
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from starflow_service.engine.events import (
     Call,
@@ -123,12 +123,25 @@ def fault_of(error: EvalError) -> Fault:
     return Fault(cause.code, cause.message, cause.details, retryable)
 
 
+_Terms: TypeAlias = tuple[int | None, int | None, RetryPolicy | None, str]
+_NO_TERMS: _Terms = (None, None, None, "")
+
+
 def call_terms(
-    now_ns: int, options: CallOptions
-) -> tuple[int | None, int | None, RetryPolicy | None, str]:
-    """Return a call's end, how long an attempt may take, its retries, its queue."""
-    timeout = options.timeout_ns
-    expire_ns = None if timeout is None else now_ns + timeout
+    now_ns: int, options: CallOptions | None, call_timeout_ns: int | None
+) -> _Terms:
+    """
+    Return a call's end, how long an attempt may take, its retries, its queue.
+
+    *call_timeout_ns* is the function's own; it or the script's ends the call, whichever
+    is over first.
+    """
+    if options is None:
+        if call_timeout_ns is None:
+            return _NO_TERMS
+        return now_ns + call_timeout_ns, *_NO_TERMS[1:]
+    bounds = (options.timeout_ns, call_timeout_ns)
+    expire_ns = min((now_ns + b for b in bounds if b is not None), default=None)
     policy = _policy(options.retry)
     return expire_ns, options.attempt_timeout_ns, policy, options.queue or ""
 

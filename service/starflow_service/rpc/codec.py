@@ -432,6 +432,8 @@ def fill_spec(message: worker_service_pb2.FunctionSpec, spec: FunctionSpec) -> N
         _fill_policy(message.retry_policy, spec.retry)
     if spec.attempt_timeout_ns is not None:
         set_ns(message.attempt_timeout, spec.attempt_timeout_ns)
+    if spec.call_timeout_ns is not None:
+        set_ns(message.call_timeout, spec.call_timeout_ns)
     message.input_schema = spec.input_schema
     message.output_schema = spec.output_schema
     message.queue = spec.queue
@@ -447,17 +449,17 @@ def _fill_policy(message: retry_pb2.RetryPolicy, policy: RetryPolicy) -> None:
 
 
 def _make_spec(message: worker_service_pb2.FunctionSpec) -> FunctionSpec:
-    timeout = message.attempt_timeout
     return FunctionSpec(
         message.name,
         message.description,
         _make_policy(message.retry_policy)
         if message.HasField("retry_policy")
         else None,
-        get_ns(timeout) if message.HasField("attempt_timeout") else None,
+        _ns_if_set(message, "attempt_timeout"),
         message.input_schema,
         message.output_schema,
         message.queue,
+        _ns_if_set(message, "call_timeout"),
     )
 
 

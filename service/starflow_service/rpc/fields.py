@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from typing import Literal
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -257,20 +258,28 @@ def _spec(field: str, message: worker_service_pb2.FunctionSpec) -> FunctionSpec:
     if module in RESERVED_MODULES:
         problem = f"{module} is a module of the language: choose another first part"
         raise FieldInvalidError(f"{field}.name", problem)
-    timeout = f"{field}.attempt_timeout"
     return FunctionSpec(
         name,
         _within(f"{field}.description", message.description, DESCRIPTION_BYTES_MAX),
         _policy(f"{field}.retry_policy", message.retry_policy)
         if message.HasField("retry_policy")
         else None,
-        _positive_ns(timeout, message.attempt_timeout)
-        if message.HasField("attempt_timeout")
-        else None,
+        _timeout_ns(field, message, "attempt_timeout"),
         _within(f"{field}.input_schema", message.input_schema, SCHEMA_BYTES_MAX),
         _within(f"{field}.output_schema", message.output_schema, SCHEMA_BYTES_MAX),
         QUEUE.check(f"{field}.queue", message.queue) if message.queue else "",
+        _timeout_ns(field, message, "call_timeout"),
     )
+
+
+def _timeout_ns(
+    field: str,
+    message: worker_service_pb2.FunctionSpec,
+    name: Literal["attempt_timeout", "call_timeout"],
+) -> int | None:
+    if not message.HasField(name):
+        return None
+    return _positive_ns(f"{field}.{name}", getattr(message, name))
 
 
 def queue_limits(field: str, message: queue_service_pb2.QueueLimits) -> QueueLimits:

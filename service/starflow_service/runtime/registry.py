@@ -2,7 +2,7 @@
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from starflow_backends.store import Store, StoreError
 from starflow_service.runtime.codec import Codec
@@ -74,6 +74,10 @@ class Registry:
             if before is not None:
                 changed.append(spec.name)
         return changed
+
+    def by_name(self, namespace: str) -> Mapping[str, FunctionSpec]:
+        """Return what is in force, by function; it follows what is registered later."""
+        return self._specs.setdefault(namespace, {})
 
     def names(self, namespace: str) -> list[str]:
         """Return the names of all functions."""

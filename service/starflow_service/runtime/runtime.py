@@ -66,6 +66,7 @@ from starflow_service.runtime.views import view_of
 from starflow_service.runtime.watchdog import Watchdog
 from starflow_service.runtime.watches import Watch, Watches
 from starflow_service.runtime.workers import Workers
+from starflow_service.runtime.world import World
 from starflow_service.starlark.bundle import Source
 
 log = structlog.get_logger()
@@ -111,7 +112,7 @@ class Runtime:
             store,
             codec,
             self._programs,
-            clock,
+            World(clock, self._registry),
             options,
             self._strikes,
             self._watchdog,

@@ -191,6 +191,8 @@ class FunctionSpec:
     output_schema: str = ""
     # The queue of its calls; empty: the first part of its name.
     queue: str = ""
+    # The longest a call may take, with all its attempts; None: as the script says.
+    call_timeout_ns: int | None = None
 
 
 @frozen

@@ -24,6 +24,7 @@ from starflow_service.rpc.codec import ProtoCodec
 from starflow_service.runtime.clock import Clock
 from starflow_service.runtime.index import adopt, changed_entry
 from starflow_service.runtime.live import LiveRun
+from starflow_service.runtime.world import NamespaceSources
 from starflow_service.store_tools.progress import Progress
 from starflow_service.store_tools.runs import all_events, all_runs
 
@@ -207,6 +208,6 @@ def _live(key: str, stored: StoredRun, history: History, codec: ProtoCodec) -> L
     namespace, _, run_id = key.partition("/")
     run = LiveRun(key, namespace, run_id)
     adopt(run, stored, codec)
-    run.ledger = Ledger(history, Clock())
+    run.ledger = Ledger(history, NamespaceSources(Clock(), {}))
     run.find_expiries()
     return run
