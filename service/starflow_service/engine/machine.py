@@ -159,6 +159,7 @@ class Machine:
     def kill(self) -> None:
         """Drop the interpreter.  A machine must not be dropped in another way."""
         self._thread.kill()
+        self._host.part()
 
     @property
     def meter(self) -> Meter:
@@ -212,7 +213,7 @@ class Machine:
 
     def _begin_again(self) -> Turn:
         before = self._thread
-        before.kill()
+        self.kill()
         self._prints += self._host.prints
         self._begin_script()
         self._thread.meter.succeed(before.meter, _RESTART_STEPS)

@@ -102,9 +102,14 @@ class RunHost:
 
     def bind(self, m: Meter) -> None:
         """Take the meter of the script, and the answers of the tape."""
-        self._meter = m
+        self._meter: Meter | None = m
         self._branches = m.branches
         self._tape.hand_over = self._hand_over
+
+    def part(self) -> None:
+        """Let go of them: nothing of the script runs any more."""
+        self._meter = None
+        self._tape.hand_over = _to_nobody
 
     # From the hub
 
@@ -509,7 +514,9 @@ class RunHost:
 
     def _hand_over(self, arrival: Arrival) -> None:
         """Put an answer of the world where the script will find it."""
-        self._meter.grant(1)
+        meter = self._meter
+        assert meter is not None, "an answer for a script that was killed"
+        meter.grant(1)
         match arrival:
             case Return() | Resume():
                 version = arrival.call_version
@@ -573,6 +580,10 @@ class RunHost:
         if difference:
             raise self._tape.mismatch(recorded, difference)
         self._tape.consume(recorded)
+
+
+def _to_nobody(arrival: Arrival) -> None:
+    raise AssertionError(f"{arrival} is for a script that was killed")
 
 
 def _error(failure: Failure) -> EvalError:

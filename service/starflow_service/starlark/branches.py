@@ -105,7 +105,8 @@ class Branches:
     )
 
     def __init__(self, m: "Meter") -> None:
-        self._meter = m
+        # None: they have all ended for good.
+        self._meter: Meter | None = m
         self.program: Program | None = None
         self.main = Branch(0, None)
         # The branch whose depth and flags are in place.
@@ -209,6 +210,11 @@ class Branches:
         if self.main.greenlet is not None:
             self.kill(self.main)
 
+    def part(self) -> None:
+        """Let go of the meter: no branch runs any more."""
+        self._meter = None
+        self.flagged.clear()
+
     def take(self, number: int) -> Any:
         """
         Return what the ended branch *number* returned.
@@ -252,6 +258,7 @@ class Branches:
             return
         self.current = branch
         m = self._meter
+        assert m is not None, "a branch of a script that was killed"
         before.depth, m.depth = m.depth, branch.depth
         if self.flagged:
             before.flags = [

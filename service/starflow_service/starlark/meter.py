@@ -46,6 +46,7 @@ class Meter:
         "branches",
         "bytes",
         "depth",
+        "globals",
         "host",
         "hub",
         "is_out_of_time",
@@ -65,6 +66,8 @@ class Meter:
         self.hub: greenlet | None = None
         self.bytes = limits.max_allocated_bytes
         self.depth = 0  # calls under way, where the program counts them
+        # Those of the files that were executed; they refer to the meter.
+        self.globals: list[dict[str, Any]] = []
         self.printed = 0  # UTF-8 bytes that the script has printed
         self.remaining = limits.max_steps
         self.slice_steps = limits.slice_steps
@@ -90,6 +93,19 @@ class Meter:
         """Add what is held to what the script had when it ended."""
         if self._held is not None:
             self.remains += self._held.take_all()
+
+    def part(self) -> None:
+        """
+        Let go of what refers to it: nothing of the script runs any more.
+
+        Then nearly all of an interpreter dies by its count, and thousands of them that
+        leave at once do not wait for the collector.
+        """
+        for variables in self.globals:
+            # Its functions refer to them, and they to its functions.
+            variables.clear()
+        self.globals.clear()
+        self.branches.part()
 
     def charge(self, n: int) -> None:
         """

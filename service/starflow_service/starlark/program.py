@@ -89,6 +89,7 @@ class CompiledFile:
             "!cap": m.limits.max_elements,
             "__builtins__": self.builtins,
         }
+        m.globals.append(variables)
         if self.flags:
             m.branches.flagged.append((variables, self.flags))
         for local, path, exported in self.imports:

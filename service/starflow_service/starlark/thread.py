@@ -138,6 +138,7 @@ class Thread:
         self._branches.kill_open()
         self._branches.kill_main()
         self.meter.leave_all()
+        self.meter.part()
 
     def grant(self, events: int) -> None:
         """Begin an activation: a full step budget, and memory for *events* events."""
