@@ -164,7 +164,7 @@ async def test_a_network_that_breaks_every_stream_is_polled_over(service, module
     assert service.count("Poll") >= 1
 
 
-async def test_a_silent_service_is_left_for_a_new_stream(service, module):
+async def test_a_silent_service_is_left_for_a_new_stream(service, module, caplog):
     service.heartbeat_seconds = 0.1
     add(module, "plain", lambda ctx, req: 0)
     async with serving(streams(service), module):
@@ -176,6 +176,9 @@ async def test_a_silent_service_is_left_for_a_new_stream(service, module):
         service.is_mute = False
         token = service.deliver("m.f")
         await asyncio.to_thread(service.result, token)
+
+    lost = f"the connection is lost: {service.address} says nothing any more"
+    assert caplog.text.count(lost) == 1
 
 
 async def test_a_draining_server_is_not_stormed(service, module):

@@ -7,6 +7,7 @@ from starflow._connection import Backoff
 from starflow._worker.beats import beats_of, news_of
 from starflow._worker.ledger import Ledger
 from starflow._worker.link import Link, may_help_later
+from starflow._worker.outage import Outage
 from starflow._worker.signs import Signs
 from starflow.errors import InvalidRequest, RequestError, WorkerNotRegistered
 
@@ -16,10 +17,13 @@ _logger = logging.getLogger("starflow.worker")
 class Heart:
     """The thread that sends heartbeats, on time and on request."""
 
-    def __init__(self, link: Link, ledger: Ledger, signs: Signs) -> None:
+    def __init__(
+        self, link: Link, ledger: Ledger, signs: Signs, outage: Outage
+    ) -> None:
         self._link = link
         self._ledger = ledger
         self._signs = signs
+        self._outage = outage
         # One beat at a time: the progress that one sends, another must not send again.
         self._beating = threading.Lock()
         self._due = threading.Event()
@@ -88,7 +92,9 @@ class Heart:
             except RequestError as error:
                 if not may_help_later(error):
                     _logger.error("a heartbeat was refused: %s", error)
+                self._outage.failed(error)
                 pause = backoff.next_seconds(error.retry_after_seconds)
             else:
+                self._outage.answered()
                 backoff.reset()
                 pause = self._link.heartbeat_seconds

@@ -48,6 +48,8 @@ class Link:
         self._polling = pb_grpc.WorkerServiceStub(self._polls)
         self._reporting = pb_grpc.WorkerServiceStub(self._reports)
         self._stream: Any = None
+        # Whether it was broken off by this side.
+        self._is_cut = False
         self._watch: Callable[[grpc.ChannelConnectivity], None] | None = None
 
     @property
@@ -78,10 +80,14 @@ class Link:
         self, messages: Iterator[pb.WorkStreamRequest]
     ) -> Iterator[pb.WorkStreamResponse]:
         """Open a stream that says *messages*, and yield what comes."""
+        self._is_cut = False
         try:
             self._stream = self._polling.WorkStream(messages)
             yield from self._stream
         except grpc.RpcError as error:
+            if self._is_cut:
+                problem = f"{self._address} says nothing any more"
+                raise Unavailable(problem, status="CANCELLED") from None
             raise _status.request_error(error, self._address) from None
         except ValueError as error:
             raise Unavailable(str(error), status="CANCELLED") from None
@@ -89,6 +95,7 @@ class Link:
     def cut_stream(self) -> None:
         """Break the stream off: the service says nothing any more."""
         if self._stream is not None:
+            self._is_cut = True
             self._stream.cancel()
 
     def poll(

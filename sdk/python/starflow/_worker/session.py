@@ -11,6 +11,7 @@ from starflow._model import ServerInfo
 from starflow._worker.executor import Executor
 from starflow._worker.ledger import HeldTask, Ledger
 from starflow._worker.link import Link
+from starflow._worker.outage import Outage
 from starflow._worker.outbox import Outbox
 from starflow._worker.registration import Registration
 from starflow._worker.signs import Signs
@@ -46,6 +47,7 @@ class Session:
         self._link = Link(connection, worker, specs)
         self._outbox = Outbox(self._ledger)
         self._signs = Signs(self._ledger, self._interrupt, on_drained)
+        self._outage = Outage()
         self._registration = Registration(self._link)
         # Called once: with None, or with why the worker cannot be registered.
         self._on_registered = on_registered
@@ -122,7 +124,7 @@ class Session:
             self._link.hello,
             self._tasks_max,
         )
-        return Stream(self._link, desk, lambda: self._open(self._unary()))
+        return Stream(self._link, desk, self._outage, lambda: self._open(self._unary()))
 
     def _unary(self) -> Line:
         return Unary(
@@ -132,6 +134,7 @@ class Session:
             self._executor,
             self._registration,
             self._signs,
+            self._outage,
             tasks_max=self._tasks_max,
         )
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from starflow._connection import Backoff
 from starflow._worker.link import Link, may_help_later
+from starflow._worker.outage import Outage
 from starflow._worker.outbox import Report
 from starflow._worker.wire import Desk, Wire
 from starflow.errors import RequestError
@@ -30,10 +31,15 @@ class Stream:
     """The worker's side of WorkStream, over as many streams as it takes."""
 
     def __init__(
-        self, link: Link, desk: Desk, on_unsupported: Callable[[], None]
+        self,
+        link: Link,
+        desk: Desk,
+        outage: Outage,
+        on_unsupported: Callable[[], None],
     ) -> None:
         self._link = link
         self._desk = desk
+        self._outage = outage
         # Called in the end, if streams turn out not to work on the way to the service.
         self._on_unsupported = on_unsupported
         self._backoff = Backoff(most_seconds=0.5)
@@ -82,6 +88,8 @@ class Stream:
             self._desk.ledger.forget_credit()
             if self._is_done():
                 return
+            if error is not None:
+                self._outage.failed(error)
             if not wire.is_welcome and self._is_unsupported(error):
                 _logger.warning("no streams on the way to the service: %s", error)
                 self._on_unsupported()
@@ -97,6 +105,7 @@ class Stream:
         """Read a stream to its end; return why it broke off, if it did."""
         try:
             for response in self._link.stream(wire.messages()):
+                self._outage.answered()
                 wire.received(response)
         except RequestError as error:
             return error

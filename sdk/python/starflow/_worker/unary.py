@@ -6,6 +6,7 @@ from starflow._worker.executor import Executor
 from starflow._worker.heart import Heart
 from starflow._worker.ledger import Ledger
 from starflow._worker.link import Link
+from starflow._worker.outage import Outage
 from starflow._worker.outbox import Outbox
 from starflow._worker.poller import Poller
 from starflow._worker.presence import Presence
@@ -45,11 +46,12 @@ class Unary:
         executor: Executor,
         registration: Registration,
         signs: Signs,
+        outage: Outage,
         *,
         tasks_max: int,
     ) -> None:
         self._link = link
-        self._heart = Heart(link, ledger, signs)
+        self._heart = Heart(link, ledger, signs, outage)
         self._presence = Presence(link, ledger, signs)
         self._reporter = Reporter(link, outbox, self._heart.beat)
         self._poller = Poller(
