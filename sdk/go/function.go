@@ -13,7 +13,7 @@ import (
 )
 
 // FunctionOption is something that [Register] can be told: a [Retry], or what
-// [AttemptTimeout], [Description], [Queue] and [Schemas] return.
+// [AttemptTimeout], [CallTimeout], [Description], [Queue] and [Schemas] return.
 type FunctionOption interface {
 	apply(*pb.FunctionSpec)
 }
@@ -51,6 +51,12 @@ func (o functionOption) apply(spec *pb.FunctionSpec) { o(spec) }
 // the function ends with it.
 func AttemptTimeout(most time.Duration) FunctionOption {
 	return functionOption(func(spec *pb.FunctionSpec) { spec.AttemptTimeout = durationpb.New(most) })
+}
+
+// CallTimeout bounds the whole call: its attempts, the time between them, and its waiting
+// for a worker or a signal. A script may allow it less; unless given, only scripts bound it.
+func CallTimeout(most time.Duration) FunctionOption {
+	return functionOption(func(spec *pb.FunctionSpec) { spec.CallTimeout = durationpb.New(most) })
 }
 
 // Description says for people what the function does.

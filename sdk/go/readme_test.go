@@ -56,7 +56,8 @@ func work(ctx context.Context, client *starflow.Client) error {
 	worker := starflow.NewWorker(client, starflow.Concurrency(16))
 	starflow.Register(worker, "shop.charge", Charge,
 		starflow.Retry{MaxAttempts: 5, Initial: time.Second},
-		starflow.AttemptTimeout(time.Minute))
+		starflow.AttemptTimeout(time.Minute),
+		starflow.CallTimeout(time.Hour))
 	starflow.Register(worker, "shop.approve", Approve)
 	return worker.Run(ctx)
 }

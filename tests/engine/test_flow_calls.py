@@ -8,6 +8,7 @@ from starflow_service.engine.errors import ReplayMismatch
 from starflow_service.engine.events import Call, Failure, FailureKind, RetryPolicy
 from starflow_service.engine.machine import Turn
 from tests.engine.flows import error_of, result_of, run_of
+from tests.support.driver import World
 
 SECOND = 1_000_000_000
 
@@ -44,6 +45,20 @@ def test_what_a_retry_does_not_say_is_as_usual():
     )
     assert call.retry == RetryPolicy(max_attempts=1)
     assert (call.expire_ns, call.attempt_timeout_ns) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [("", 30), (", timeout=time.minute", 30), (", timeout=time.second", 1)],
+)
+def test_a_function_may_bound_its_calls(options, seconds):
+    world = World()
+    world.call_timeouts["test.ask"] = 30 * SECOND
+    script = f"r = flow.start(ctx, test.ask{options})\ntest.echo(ctx)\nreturn r"
+    run = run_of(script, world=world)
+    ask, echo = (event for event in run.log if isinstance(event, Call))
+    assert ask.expire_ns == ask.time_ns + seconds * SECOND
+    assert echo.expire_ns is None
 
 
 def test_a_call_that_takes_too_long_fails_with_a_timeout():

@@ -194,7 +194,9 @@ def test_a_specification_says_what_was_asked_for():
         maximum=timedelta(minutes=1),
         non_retryable=["GONE"],
     )
-    module.function(name="f", retry=retry, attempt_timeout=timedelta(hours=2))(call)
+    module.function(
+        name="f", retry=retry, attempt_timeout=timedelta(hours=2), call_timeout=2.5
+    )(call)
     module.function(name="g")(call)
     module.function(name="h", retry=starflow.Retry())(call)
 
@@ -206,7 +208,9 @@ def test_a_specification_says_what_was_asked_for():
     assert f.retry_policy.max_interval.seconds == 60
     assert list(f.retry_policy.non_retryable_codes) == ["GONE"]
     assert f.attempt_timeout.seconds == 7200
+    assert f.call_timeout.ToMilliseconds() == 2500
     assert not g.HasField("retry_policy")
     assert not g.HasField("attempt_timeout")
+    assert not g.HasField("call_timeout")
     assert h.retry_policy.max_attempts == 0
     assert not h.retry_policy.HasField("max_interval")

@@ -42,6 +42,7 @@ def worker(server):
         )
         spec = pb.FunctionSpec(name="shop.buy", description="buys", queue="till")
         spec.attempt_timeout.FromSeconds(90)
+        spec.call_timeout.FromSeconds(3600)
         retry = starflow.Retry(3, initial=0.5, maximum=60.0, non_retryable=("NO",))
         spec.retry_policy.CopyFrom(retry.to_pb())
         stub.RegisterFunction(pb.RegisterFunctionRequest(worker=info, functions=[spec]))
@@ -103,7 +104,7 @@ def test_a_function_shows_who_serves_it(busy):
     assert function.registered
     assert (function.worker_ids, function.worker_count) == (("w-1",), 1)
     assert (function.queued, function.leased, function.queue) == (2, 1, "till")
-    assert function.attempt_timeout == 90
+    assert (function.attempt_timeout, function.call_timeout) == (90, 3600)
     assert function.retry == starflow.Retry(3, 0.5, 2.0, 60.0, ("NO",))
     shown = json.loads(json.dumps(function.to_dict()))
     assert (shown["worker_ids"], shown["retry"]["max_attempts"]) == (["w-1"], 3)
@@ -226,9 +227,11 @@ def test_functions_is_a_table(terminal, busy):
 
     assert code == 0
     head, other, buy = (line.split() for line in out.splitlines())
-    assert head == ["FUNCTION", "WORKERS", "QUEUED", "OLDEST", "LEASED", "QUEUE"]
+    assert head[:5] == ["FUNCTION", "WORKERS", "QUEUED", "OLDEST", "LEASED"]
+    assert head[5:] == ["TIMEOUT", "QUEUE"]
     assert other[:4] == ["b.c", "(unregistered)", "0", "1"]
-    assert (buy[:3], buy[-2:]) == (["shop.buy", "1", "2"], ["1", "till"])
+    assert buy[:3] == ["shop.buy", "1", "2"]
+    assert buy[-3:] == ["1", "3600s", "till"]
     _, out, _ = terminal("functions", "--json")
     assert [json.loads(line)["name"] for line in out.splitlines()] == [
         "b.c",
@@ -253,9 +256,10 @@ def test_workers_is_a_table(terminal, busy, worker):
 def test_get_shows_what_a_call_waits_for(terminal, busy):
     code, out, _ = terminal("get", "r-1")
     assert code == 0
-    assert "shop.buy, attempt 1: queue till is at its limit: 1 of 1 in flight" in out
+    assert "waits for  shop.buy until 20" in out
+    assert ", attempt 1: queue till is at its limit: 1 of 1 in flight" in out
     held = terminal("get", "r-0")[1]
-    assert "shop.buy, attempt 1, on worker w-1 since 20" in held
+    assert ", attempt 1, on worker w-1 since 20" in held
     wait = json.loads(terminal("get", "r-1", "--json")[1])["waits"][0]
     assert (wait["state"], wait["queue"]) == ("QUEUE_LIMIT", "till")
 

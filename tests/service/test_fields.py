@@ -151,6 +151,7 @@ def test_a_specification_is_taken_whole():
             non_retryable_codes=["A", "B_1"],
         ),
         attempt_timeout=Duration(seconds=7),
+        call_timeout=Duration(seconds=8),
         input_schema="{}",
         output_schema="[]",
     )
@@ -163,6 +164,7 @@ def test_a_specification_is_taken_whole():
             7 * 10**9,
             "{}",
             "[]",
+            call_timeout_ns=8 * 10**9,
         )
     ]
 
@@ -189,10 +191,11 @@ def test_a_bad_retry_policy_is_refused(policy, problem):
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 10**9])
-def test_a_bad_attempt_timeout_is_refused(seconds):
-    spec = pb.FunctionSpec(name="a.b", attempt_timeout=Duration(seconds=seconds))
+@pytest.mark.parametrize("field", ["attempt_timeout", "call_timeout"])
+def test_a_bad_timeout_is_refused(field, seconds):
+    spec = pb.FunctionSpec(name="a.b", **{field: Duration(seconds=seconds)})
 
-    with pytest.raises(FieldInvalidError, match="attempt_timeout: must "):
+    with pytest.raises(FieldInvalidError, match=rf"functions\[0\]\.{field}: must "):
         fields.specs([spec])
 
 

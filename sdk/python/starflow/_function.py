@@ -82,6 +82,7 @@ class Function:
     call: Call
     retry: Retry | None = None
     attempt_timeout: float | None = None
+    call_timeout: float | None = None
     description: str = ""
     # Whether it is executed in a process of its own.
     in_process: bool = False
@@ -103,6 +104,8 @@ class Function:
             spec.retry_policy.CopyFrom(self.retry.to_pb())
         if self.attempt_timeout is not None:
             spec.attempt_timeout.CopyFrom(duration(self.attempt_timeout))
+        if self.call_timeout is not None:
+            spec.call_timeout.CopyFrom(duration(self.call_timeout))
         return spec
 
 
@@ -148,6 +151,7 @@ class Module:
         name: str | None = ...,
         retry: Retry | None = ...,
         attempt_timeout: float | timedelta | None = ...,
+        call_timeout: float | timedelta | None = ...,
         description: str | None = ...,
         runs_in: RunsIn | None = ...,
         concurrency: int | None = ...,
@@ -161,6 +165,7 @@ class Module:
         name: str | None = None,
         retry: Retry | None = None,
         attempt_timeout: float | timedelta | None = None,
+        call_timeout: float | timedelta | None = None,
         description: str | None = None,
         runs_in: RunsIn | None = None,
         concurrency: int | None = None,
@@ -171,7 +176,9 @@ class Module:
 
         Without *retry* a failure is tried again only if it is a `RetryableError`.
         *attempt_timeout* bounds one attempt, in seconds; the service's default is an
-        hour. *description* defaults to the docstring's first line.
+        hour. *call_timeout* bounds the whole call: its attempts, the time between them,
+        and its waiting for a worker or a signal; a script may allow it less.
+        *description* defaults to the docstring's first line.
 
         Async functions run on the worker's event loop, plain ones in a thread, or, with
         *runs_in* "process", in a process of their own, which is for what computes long
@@ -185,7 +192,13 @@ class Module:
             ValueError: The name is taken, or no Starlark identifier.
         """
         options = _Options(
-            retry, attempt_timeout, description, runs_in, concurrency, queue
+            retry,
+            attempt_timeout,
+            call_timeout,
+            description,
+            runs_in,
+            concurrency,
+            queue,
         )
         if target is None:
             return functools.partial(self._offer_and_return, name=name, options=options)
@@ -206,6 +219,7 @@ class _Options:
 
     retry: Retry | None
     attempt_timeout: float | timedelta | None
+    call_timeout: float | timedelta | None
     description: str | None
     runs_in: RunsIn | None
     concurrency: int | None
@@ -218,7 +232,7 @@ class _Options:
         if self.concurrency is not None and self.concurrency < 1:
             raise ValueError(f"concurrency is {self.concurrency}, but one is the least")
         decode, call = compiled(target)
-        timeout, description = self.attempt_timeout, self.description
+        description = self.description
         if description is None:
             description = (inspect.getdoc(target) or "").partition("\n")[0]
         return Function(
@@ -228,12 +242,17 @@ class _Options:
             decode=decode,
             call=call,
             retry=self.retry,
-            attempt_timeout=None if timeout is None else seconds(timeout),
+            attempt_timeout=_seconds_if_set(self.attempt_timeout),
+            call_timeout=_seconds_if_set(self.call_timeout),
             description=description,
             in_process=self.runs_in == "process",
             concurrency=self.concurrency,
             queue=self.queue,
         )
+
+
+def _seconds_if_set(span: float | timedelta | None) -> float | None:
+    return None if span is None else seconds(span)
 
 
 def _check_place(

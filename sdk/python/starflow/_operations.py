@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -88,6 +88,8 @@ class FunctionInfo:
     queue: str = ""
     # In seconds; None means the service's default.
     attempt_timeout: float | None = None
+    # In seconds; None means that only scripts bound its calls.
+    call_timeout: float | None = None
     # None: a failure is tried again only if it says so.
     retry: Retry | None = None
     # JSON Schemas.
@@ -268,11 +270,9 @@ def _queue(message: queue_service_pb2.Queue) -> QueueInfo:
 
 def _function(message: worker_service_pb2.FunctionStatus) -> FunctionInfo:
     spec = message.spec
-    timeout = retry = None
+    retry = None
     if spec.HasField("retry_policy"):
         retry = Retry.from_pb(spec.retry_policy)
-    if spec.HasField("attempt_timeout"):
-        timeout = spec.attempt_timeout.ToTimedelta().total_seconds()
     return FunctionInfo(
         name=spec.name,
         registered=message.registered,
@@ -283,11 +283,22 @@ def _function(message: worker_service_pb2.FunctionStatus) -> FunctionInfo:
         leased=message.leased_calls,
         description=spec.description,
         queue=spec.queue,
-        attempt_timeout=timeout,
+        attempt_timeout=_seconds(spec, "attempt_timeout"),
+        call_timeout=_seconds(spec, "call_timeout"),
         retry=retry,
         input_schema=spec.input_schema,
         output_schema=spec.output_schema,
     )
+
+
+def _seconds(
+    spec: worker_service_pb2.FunctionSpec,
+    name: Literal["attempt_timeout", "call_timeout"],
+) -> float | None:
+    if not spec.HasField(name):
+        return None
+    span: Duration = getattr(spec, name)
+    return span.ToTimedelta().total_seconds()
 
 
 def _replica(message: workflow_service_pb2.Replica) -> ReplicaInfo:

@@ -56,6 +56,11 @@ export interface FunctionDefinition<Input = any, Output = unknown> {
   retry?: Retry;
   /** How long one attempt may take; the service's default is an hour. */
   attemptTimeoutMs?: number;
+  /**
+   * How long the whole call may take: its attempts, the time between them, and its waiting
+   * for a worker or a signal. A script may allow it less; unless given, only scripts bound it.
+   */
+  callTimeoutMs?: number;
   /** The queue that its calls belong to; the first part of its name unless given. */
   queue?: string;
   /** For people. */
@@ -100,13 +105,14 @@ export function definitions(functions: Functions): Map<string, FunctionDefinitio
 
 /** Returns what the service is told about a function. */
 export function toSpec(name: string, definition: FunctionDefinition): FunctionSpec {
-  const { retry, attemptTimeoutMs, inputSchema, outputSchema } = definition;
+  const { retry, attemptTimeoutMs, callTimeoutMs, inputSchema, outputSchema } = definition;
   return create(FunctionSpecSchema, {
     name,
     description: definition.description ?? "",
     queue: definition.queue ?? "",
     ...(retry && { retryPolicy: toPolicy(retry) }),
     ...(attemptTimeoutMs !== undefined && { attemptTimeout: toDuration(attemptTimeoutMs) }),
+    ...(callTimeoutMs !== undefined && { callTimeout: toDuration(callTimeoutMs) }),
     ...(inputSchema && { inputSchema: JSON.stringify(inputSchema) }),
     ...(outputSchema && { outputSchema: JSON.stringify(outputSchema) }),
   });

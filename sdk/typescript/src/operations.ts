@@ -56,6 +56,7 @@ export interface FunctionInfo {
   /** The queue that it was registered with; empty means the first part of its name. */
   readonly queue: string;
   readonly attemptTimeoutMs: number | undefined;
+  readonly callTimeoutMs: number | undefined;
   /** JSON Schemas. */
   readonly inputSchema: string;
   readonly outputSchema: string;
@@ -192,6 +193,7 @@ function functionInfo(status: FunctionStatus): FunctionInfo {
     description: spec?.description ?? "",
     queue: spec?.queue ?? "",
     attemptTimeoutMs: spec?.attemptTimeout && durationMs(spec.attemptTimeout),
+    callTimeoutMs: spec?.callTimeout && durationMs(spec.callTimeout),
     inputSchema: spec?.inputSchema ?? "",
     outputSchema: spec?.outputSchema ?? "",
   };

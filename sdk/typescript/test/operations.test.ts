@@ -67,7 +67,8 @@ test("headers reach the functions that a run calls", async (t) => {
 test("who serves what is seen, and what waits", async (t) => {
   const { client, work } = await opened(t);
   const execute = (req: unknown) => req;
-  const definition = { execute, description: "asks", attemptTimeoutMs: 1_500, queue: "slow" };
+  const timeouts = { attemptTimeoutMs: 1_500, callTimeoutMs: 60_000 };
+  const definition = { execute, description: "asks", ...timeouts, queue: "slow" };
   const inputSchema = { type: "object" };
   const functions = { "desk.ask": { ...definition, inputSchema }, "desk.tell": execute };
   const options = { concurrency: 7, buildId: "b7", labels: { zone: "x" } };
@@ -81,8 +82,12 @@ test("who serves what is seen, and what waits", async (t) => {
   );
   const [ask, tell, get] = listed;
   assert.deepEqual(
-    [ask?.description, ask?.attemptTimeoutMs, ask?.queue, ask?.inputSchema],
-    ["asks", 1_500, "slow", '{"type":"object"}'],
+    [ask?.attemptTimeoutMs, ask?.callTimeoutMs],
+    [1_500, 60_000],
+  );
+  assert.deepEqual(
+    [ask?.description, ask?.queue, ask?.inputSchema],
+    ["asks", "slow", '{"type":"object"}'],
   );
   assert.deepEqual([tell?.workerIds, tell?.workerCount], [[worker.id], 1]);
   assert.deepEqual([get?.registered, get?.queued, get?.workerCount], [false, 1, 0]);

@@ -187,4 +187,4 @@ class PendingCall:
     @property
     def attempts_made(self) -> int:
         """How many attempts were handed out."""
-        return self.attempt if self.delivery else self.attempt - 1
+        return self.attempt - 1 if self.lease is None else self.lease.task.attempt

@@ -108,7 +108,7 @@ async def list_queues(client: Client, options: argparse.Namespace) -> int:
 
 async def list_functions(client: Client, options: argparse.Namespace) -> int:
     """Show the functions."""
-    head = ("FUNCTION", "WORKERS", "QUEUED", "OLDEST", "LEASED", "QUEUE")
+    head = ("FUNCTION", "WORKERS", "QUEUED", "OLDEST", "LEASED", "TIMEOUT", "QUEUE")
     return await _show(client.list_functions(), head, _function_row, options)
 
 
@@ -164,6 +164,7 @@ def _function_row(function: FunctionInfo) -> Sequence[str]:
         str(function.queued),
         _ago(function.oldest_call_time),
         str(function.leased),
+        "" if function.call_timeout is None else f"{function.call_timeout:g}s",
         function.queue,
     )
 
