@@ -277,6 +277,22 @@ func TestAnAttemptThatTakesTooLongIsStopped(t *testing.T) {
 	})
 }
 
+func TestACallEndsWhenItsFunctionsTimeIsOver(t *testing.T) {
+	client := namespaced(t)
+	worker := starflow.NewWorker(client)
+	attempted := make(chan struct{}, 1)
+	starflow.Register(worker, "test.reach", func(context.Context, struct{}) (any, error) {
+		attempted <- struct{}{}
+		return nil, errors.New("not now")
+	}, starflow.Retry{Initial: time.Hour}, starflow.CallTimeout(500*time.Millisecond), starflow.Queue("slow"))
+	begin(t, worker)
+
+	run := start(t, client, calls("test.reach"), nil)
+
+	arrives(t, attempted, "the first attempt")
+	equal(t, failure(t, run).Kind, "TIMEOUT")
+}
+
 func TestNoMoreTasksThanTheConcurrencyRunAtATime(t *testing.T) {
 	overBoth(t, func(t *testing.T, options ...starflow.WorkerOption) {
 		// Less in one answer than may run at a time.
