@@ -38,7 +38,7 @@ from starflow_service.runtime.errors import (
 )
 from starflow_service.runtime.garbage import Garbage
 from starflow_service.runtime.listing import Listing
-from starflow_service.runtime.live import LiveRun, Stored
+from starflow_service.runtime.live import RESTING, LiveRun, Stored
 from starflow_service.runtime.notes import Note
 from starflow_service.runtime.options import Options
 from starflow_service.runtime.partitions import Partitions, only_one
@@ -533,7 +533,10 @@ class Runtime:
             self._calls.requeue(call)
 
     async def _sweep(self) -> None:
-        every_s = min(1.0, self.options.lease_s / 10)
+        options = self.options
+        # What is kept for a part of a second must not wait a second more to be dropped.
+        kept_s = max(0.1, options.idle_evict_s * RESTING)
+        every_s = min(1.0, options.lease_s / 10, kept_s / 2)
         while True:
             await asyncio.sleep(every_s)
             self.workers.sweep()
