@@ -52,6 +52,7 @@ BUGS = (
     "reports-twice",
     "same-id",
     "silent-about-rejection",
+    "stays",
     "storms",
     "thinks-all-permanent",
     "thinks-all-retryable",
@@ -183,6 +184,8 @@ class Worker:
             slots += 1
         answer = self.poll(slots, functions)
         tasks = answer.tasks if answer is not None else ()
+        if answer is not None and answer.drained:
+            self.stopping.set() if "stays" not in self.bugs else time.sleep(3600)
         for task in tasks:
             self.held[task.task_token] = threading.Event()
             pool.submit(self.execute, task)

@@ -51,6 +51,7 @@ FINDINGS = {
     "reports-twice": failing("once"),
     "same-id": failing("identity"),
     "silent-about-rejection": failing("oversize"),
+    "stays": failing("drained"),
     "storms": failing("backoff"),
     "thinks-all-permanent": failing("undecided", "retryable"),
     "thinks-all-retryable": failing("permanent"),

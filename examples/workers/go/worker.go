@@ -93,13 +93,15 @@ func main() {
 	go w.beat(w.register().HeartbeatInterval)
 	sigterm, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	hands := make(chan struct{}, slots) // the busy ones
-	// SIGTERM ends the loop with the present poll, and the process with its last task.
-	for sigterm.Err() == nil {
+	// SIGTERM ends the loop with the present poll, and the process with its last task; and so
+	// does whoever drains this worker at the service.
+	for drained := false; !drained && sigterm.Err() == nil; {
 		hands <- struct{}{} // waits while all are busy
 		wait, free := durationpb.New(3*time.Second), int32(slots-len(hands)+1)
 		poll := &pb.PollRequest{WorkerId: id, PollId: rand.Text(), MaxTasks: free, Wait: wait}
 		answer := again(w, w.Poll, poll)
 		<-hands
+		drained = answer.Drained
 		for _, delivered := range answer.Tasks {
 			hands <- struct{}{}
 			t := hold(delivered)

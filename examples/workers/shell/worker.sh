@@ -67,7 +67,9 @@ register
 while [ -z "$stopping" ]; do
     poll=$(jq -n --arg id "$id" --arg poll "$(< /proc/sys/kernel/random/uuid)" \
         '{worker_id: $id, poll_id: $poll, wait: "3s"}')
-    task=$(again Poll <<< "$poll" | jq -c '.tasks[0] // empty')
+    answer=$(again Poll <<< "$poll")
+    if [ "$(jq .drained <<< "$answer")" = true ]; then stopping=yes; fi
+    task=$(jq -c '.tasks[0] // empty' <<< "$answer")
     if [ -n "$task" ]; then report "$task"; fi
 done
 exit 0

@@ -78,11 +78,13 @@ async function work(task: Task) {
 process.on("SIGTERM", () => (stopping = true));
 void beat((await register()).heartbeatInterval!);
 const running = new Set<Promise<void>>();
-// SIGTERM ends the loop with the present poll, and the process with its last task.
+// SIGTERM ends the loop with the present poll, and the process with its last task; and so does
+// whoever drains this worker at the service.
 while (!stopping) {
   while (running.size >= slots) await Promise.race(running);
   const poll = { workerId, pollId: randomUUID(), maxTasks: slots - running.size, wait: { seconds: 3n } };
-  const { tasks } = await again(() => client.poll(poll));
+  const { tasks, drained } = await again(() => client.poll(poll));
+  stopping ||= drained;
   for (const task of tasks) {
     const one: Promise<void> = work(task).finally(() => running.delete(one));
     running.add(one);

@@ -88,14 +88,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(worker.beat(worker.register().await.heartbeat_interval));
     let mut sigterm = unix::signal(unix::SignalKind::terminate())?;
     tokio::spawn(async move { sigterm.recv().await.map(|_| STOPPING.store(true, Relaxed)) });
-    // SIGTERM ends the loop with the present poll, and the process with its last task.
+    // SIGTERM ends the loop with the present poll, and the process with its last task; and so does whoever drains this
+    // worker at the service.
     while !STOPPING.load(Relaxed) {
         drop(HANDS.acquire().await?); // waits while all are busy
-        let max_tasks = HANDS.available_permits() as i32;
-        let (worker_id, poll_id) = (worker.id.clone(), uuid::Uuid::new_v4().to_string());
-        let wait = Some(prost_types::Duration { seconds: 3, nanos: 0 });
+        let (max_tasks, worker_id) = (HANDS.available_permits() as i32, worker.id.clone());
+        let (poll_id, wait) = (uuid::Uuid::new_v4().to_string(), Some(prost_types::Duration { seconds: 3, nanos: 0 }));
         let request = PollRequest { worker_id, poll_id, max_tasks, wait, ..Default::default() };
-        for task in again!(worker.poll(request)).tasks {
+        let answer = again!(worker.poll(request));
+        STOPPING.fetch_or(answer.drained, Relaxed);
+        for task in answer.tasks {
             let held = Arc::new(Held::new(task));
             worker.held.lock().unwrap().insert(held.task.task_token.clone(), held.clone());
             tokio::spawn(worker.work(held, HANDS.acquire().await?));

@@ -1,7 +1,13 @@
 """Rows about losing the service, and about the worker's own end."""
 
 import asyncio
+from typing import Any
 
+import grpc
+
+from starflow._run import Run
+from starflow.v1 import worker_service_pb2 as pb
+from starflow.v1.worker_service_pb2_grpc import WorkerServiceStub
 from starflow.workercheck.record import Exchange
 from starflow.workercheck.scene import Miss, NotApplicable, Scene
 from starflow.workercheck.stream_tap import Loss
@@ -174,10 +180,26 @@ async def drain(scene: Scene) -> None:
     run = await scene.start(_TWO)
     await scene.held(run)
     scene.worker.terminate()
+    await _ends(scene, run, "SIGTERM")
+
+
+async def drained(scene: Scene) -> None:
+    """Have the service tell it to end while it holds tasks."""
+    run = await scene.start(_TWO)
+    await scene.held(run)
+    worker = scene.record.of("RegisterFunction")[-1].request.worker
+    async with grpc.aio.insecure_channel(scene.address) as channel:
+        # The stubs' types are those of blocking calls.
+        service: Any = WorkerServiceStub(channel)
+        await service.DrainWorker(pb.DrainWorkerRequest(worker_id=worker.worker_id))
+    await _ends(scene, run, "it was told that it is `drained`")
+
+
+async def _ends(scene: Scene, run: Run, since: str) -> None:
     try:
         code = await asyncio.wait_for(scene.worker.wait(), _GRACE_SECONDS)
     except TimeoutError:
-        raise Miss(f"it had not ended {_GRACE_SECONDS:g} s after SIGTERM") from None
+        raise Miss(f"it had not ended {_GRACE_SECONDS:g} s after {since}") from None
     if code != 0:
         raise Miss(f"it ended with exit code {code}; {scene.worker.last_words()}")
     left = [t for _, t in scene.record.deliveries(run.id) if not scene.reported(t)]

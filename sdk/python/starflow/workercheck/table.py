@@ -221,6 +221,13 @@ ROWS = (
         rows_holding.abandons,
     ),
     Row(
+        "drained",
+        FULL,
+        "ends as on SIGTERM when somebody drains it at the service",
+        "look at `drained` in the answers of Poll and Heartbeat, or of the stream",
+        rows_outages.drained,
+    ),
+    Row(
         "lost-lease",
         FULL,
         "outlives the loss of a lease",

@@ -76,7 +76,10 @@ class Worker {
         hands.release();
     }
 
-    /** SIGTERM ends the loop with the present poll, and the process with its last task. */
+    /**
+     * SIGTERM ends the loop with the present poll, and the process with its last task; and so
+     * does whoever drains this worker at the service.
+     */
     void run() throws InterruptedException {
         Functions.onSigterm(() -> stopping = true);
         var interval = register();
@@ -86,9 +89,10 @@ class Worker {
             hands.acquire(); // waits while all are busy
             var poll = PollRequest.newBuilder().setWorkerId(id).setPollId(UUID.randomUUID().toString())
                 .setMaxTasks(hands.availablePermits() + 1).setWait(Duration.newBuilder().setSeconds(3)).build();
-            var tasks = again(() -> service.poll(poll)).getTasksList();
+            var answer = again(() -> service.poll(poll));
+            if (answer.getDrained()) stopping = true;
             hands.release();
-            for (var task : tasks) {
+            for (var task : answer.getTasksList()) {
                 var mine = new Held(task);
                 held.put(mine.token(), mine);
                 hands.acquire();
