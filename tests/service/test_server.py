@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from starflow.v1 import worker_service_pb2 as worker_pb
 from starflow.v1 import workflow_service_pb2 as pb
+from starflow.v1.worker_service_pb2_grpc import WorkerServiceStub
 from starflow_service.rpc.server import BindError, Server
 from starflow_service.rpc.workflow_service import StoreFacts
 from tests.service.calls import (
@@ -222,3 +223,18 @@ async def test_refused_calls_do_not_make_a_stop_ungraceful(serve):
     gc.collect()
 
     await asyncio.wait_for(service.server.stop(LONG.seconds), LONG.seconds / 2)
+
+
+async def test_a_client_may_ask_every_few_seconds_whether_the_server_lives(serve):
+    """By itself gRPC hangs up on the third ping that comes before five minutes."""
+    service = await serve()
+    options = [
+        ("grpc.keepalive_time_ms", 2_200),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    async with grpc.aio.insecure_channel(service.address, options=options) as channel:
+        asking = worker_pb.PollRequest(worker_id="w", functions=["a.b"])
+        # Six pings long: gRPC lets some of them pass.
+        asking.wait.FromSeconds(14)
+
+        assert not (await WorkerServiceStub(channel).Poll(asking)).tasks

@@ -45,12 +45,12 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     # A second server on the port has to fail, and not to take half of the calls.
     ("grpc.so_reuseport", 0),
-    # A dead client is noticed within 80 seconds; a live one may ask every 10 seconds,
+    # A dead client is noticed within 80 seconds; a live one may ask every 2 seconds,
     # where gRPC would hang up on anything below 5 minutes.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
     # So that clients behind a balancer of connections spread over new servers, too.
     ("grpc.max_connection_age_ms", _AGE_MS),
     ("grpc.max_connection_age_grace_ms", _AGE_GRACE_MS),
