@@ -3,21 +3,25 @@
     python -m tests.replicas.chaos --rounds 20 --replicas 3
 
 Each round starts runs of ten steps, kills one server with -9 while they are under way,
-brings it back, and checks every history: see `tests.system.histories`.
+brings it back, and checks every history: see `tests.system.histories`.  With
+``--victim redis`` Redis is killed and restarted, and with ``--victim frozen`` a server
+is stopped by SIGSTOP until all is done without it: nobody can see that it is not alive,
+so its leases have to end.
 """
 
 import argparse
 import asyncio
+import contextlib
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from tests.replicas.crew import Crew, open_crew
-from tests.support.processes import until
+from tests.support.processes import PATIENCE_S, until
 from tests.system import histories
 from tests.system.test_kills import ONE_AFTER_THE_OTHER, STEPS
 
@@ -39,8 +43,26 @@ class Score:
     all_s: float
 
 
-async def play_round(crew: Crew, name: str, runs: int, chance: Random) -> Score:
-    """Start *runs*, kill a server while they are under way, and check what came."""
+@contextlib.asynccontextmanager
+async def harm(crew: Crew, victim: str, chance: Random) -> AsyncIterator[None]:
+    """Do harm, and go on while the victim is away; it is back after the block."""
+    number = chance.randrange(len(crew.servers))
+    if victim == "redis":
+        async with crew.redis_killed():
+            await asyncio.sleep(chance.uniform(0, 2))
+        yield
+    elif victim == "frozen":
+        async with crew.frozen(number):
+            yield
+    else:
+        async with crew.killed(number):
+            yield
+
+
+async def play_round(
+    crew: Crew, name: str, runs: int, victim: str, chance: Random
+) -> Score:
+    """Start *runs*, do harm while they are under way, and check what came."""
     scene = crew.scene
     before = scene.journal.count()
     began_s = time.monotonic()
@@ -58,7 +80,7 @@ async def play_round(crew: Crew, name: str, runs: int, chance: Random) -> Score:
     await until(lambda: scene.journal.count() >= before + steps, "steps are done")
     killed_ns = time.time_ns()
     under_way = [n for n, task in enumerate(tasks) if not task.done()]
-    async with crew.killed(chance.randrange(len(crew.servers))):
+    async with harm(crew, victim, chance):
         await asyncio.gather(*tasks)
     found = await scene.histories([f"{name}-{n}" for n in range(runs)])
     wrong = [n for n, task in enumerate(tasks) if task.result() != {"value": n + 45}]
@@ -91,18 +113,25 @@ def _returned(history: histories.History) -> list[int]:
     ]
 
 
-async def main(rounds: int, replicas: int, runs: int, lease_s: float, seed: int) -> int:
+async def main(
+    rounds: int, replicas: int, runs: int, lease_s: float, victim: str, seed: int
+) -> int:
     """Play all rounds and print the table; return how much went wrong."""
     chance = Random(seed)
     bad = 0
-    print(f"{replicas} replicas, lease {lease_s:g} s, {runs} runs of {STEPS} steps")
+    print(
+        f"{replicas} replicas, lease {lease_s:g} s, {runs} runs of {STEPS} steps,"
+        f" victim: {victim}"
+    )
     print("round  under way  lost  double  violations  moving again  all done")
     with tempfile.TemporaryDirectory() as place:
-        async with open_crew(Path(place), replicas, lease_s=lease_s) as crew:
+        async with open_crew(
+            Path(place), replicas, lease_s=lease_s, patience_s=rounds * PATIENCE_S
+        ) as crew:
             await crew.scene.start_worker()
             worst_s = 0.0
             for number in range(1, rounds + 1):
-                score = await play_round(crew, f"round-{number}", runs, chance)
+                score = await play_round(crew, f"round-{number}", runs, victim, chance)
                 bad += score.lost + score.doubled + len(score.violations)
                 worst_s = max(worst_s, score.moving_s)
                 print(
@@ -124,13 +153,23 @@ if __name__ == "__main__":
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--lease", type=float, default=3.0)
+    parser.add_argument(
+        "--victim", choices=("server", "redis", "frozen"), default="server"
+    )
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     raise SystemExit(
         min(
             1,
             asyncio.run(
-                main(given.rounds, given.replicas, given.runs, given.lease, given.seed)
+                main(
+                    given.rounds,
+                    given.replicas,
+                    given.runs,
+                    given.lease,
+                    given.victim,
+                    given.seed,
+                )
             ),
         )
     )

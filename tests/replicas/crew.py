@@ -75,6 +75,15 @@ class Crew:
         self.scene.outages.append(Outage(begin_ns, time.time_ns()))
 
     @contextlib.asynccontextmanager
+    async def redis_killed(self) -> AsyncIterator[None]:
+        """Kill Redis with -9; it starts from its append-only file after the block."""
+        begin_ns = time.time_ns()
+        self.redis.kill()
+        yield
+        self.redis.start()
+        self.scene.outages.append(Outage(begin_ns, time.time_ns()))
+
+    @contextlib.asynccontextmanager
     async def frozen(self, number: int) -> AsyncIterator[None]:
         """Freeze a server for the block; what it had moves elsewhere meanwhile."""
         begin_ns = time.time_ns()
@@ -106,7 +115,11 @@ class Crew:
 
 @contextlib.asynccontextmanager
 async def open_crew(
-    place: Path, count: int, *options: str, lease_s: float = LEASE_S
+    place: Path,
+    count: int,
+    *options: str,
+    lease_s: float = LEASE_S,
+    patience_s: float = 4 * PATIENCE_S,
 ) -> AsyncIterator[Crew]:
     """Start *count* servers on a Redis of their own; nothing runs afterwards."""
     # Not in *place*: the path of a socket must be short.
@@ -123,7 +136,7 @@ async def open_crew(
             own.mkdir()
             servers.append(stage.add(Server(own, *options, store=store)))
         try:
-            async with asyncio.timeout(4 * PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 async with asyncio.TaskGroup() as starts:
                     for server in servers:
                         starts.create_task(server.start())

@@ -167,7 +167,8 @@ class WorkStream:
 
     def _has_settled(self, settling: asyncio.Task[None]) -> None:
         self._settling.discard(settling)
-        if self._is_ending():
+        # Why it ends, if it does, is not for a callback to find out.
+        if self._reading.done() or self._workers.is_draining:
             self._news.set()
 
     def _acknowledge(

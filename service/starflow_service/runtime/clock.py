@@ -4,7 +4,6 @@ import os
 import time
 from random import SystemRandom
 
-
 _NONCE_BYTES = 8
 # So many are drawn at once: asking the kernel costs ten times as much as taking one.
 _NONCES = 256
