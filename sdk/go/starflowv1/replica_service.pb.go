@@ -564,7 +564,8 @@ type TakeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The worker's poll.
 	Poll *PollRequest `protobuf:"bytes,1,opt,name=poll,proto3" json:"poll,omitempty"`
-	// Whether the poll waited before: then it is no sign of the worker's life now.
+	// Whether the poll has waited, and the worker said nothing for long: then it is no
+	// sign of the worker's life.
 	Waited bool `protobuf:"varint,2,opt,name=waited,proto3" json:"waited,omitempty"`
 	// Most characters of input in the answer, beyond those of the first task.
 	BytesMax      int64 `protobuf:"varint,3,opt,name=bytes_max,json=bytesMax,proto3" json:"bytes_max,omitempty"`

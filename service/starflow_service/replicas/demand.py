@@ -99,6 +99,9 @@ class Demand:
                 waiter.took()
                 waiter.pass_on()
             return response.SerializeToString()
+        if not request.waited:
+            # Here it may have been missed: its stream to this server broke off, say.
+            self._workers.heard_of(session)
         self._welcome(link, session)
         for waiter in filter(None, waiters):
             # What this leaves is offered anew, to whoever waits longest.

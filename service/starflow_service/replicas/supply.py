@@ -213,7 +213,11 @@ class Supply:
         tasks: list[Task] = []
         try:
             tasks = await self._take_from(
-                link, session, names, tasks_max=room, waited=True
+                link,
+                session,
+                names,
+                tasks_max=room,
+                waited=self._workers.is_quiet(session),
             )
         finally:
             if not waiter.end_fetch(room, tasks) and tasks:

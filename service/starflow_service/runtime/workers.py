@@ -32,6 +32,9 @@ from starflow_service.runtime.types import (
 )
 from starflow_service.runtime.workforce import Workforce
 
+# A worker that was not heard of for so many intervals of heartbeats is quiet.
+_HEARTBEATS = 1.5
+
 
 class Workers:
     """The workers of one server, and what they do with the calls that it owns."""
@@ -267,6 +270,15 @@ class Workers:
     def session(self, namespace: str, worker_id: str) -> Session:
         """Return the session of a worker, whether or not it is heard of now."""
         return self._sessions.enter(namespace, worker_id)
+
+    def heard_of(self, session: Session) -> None:
+        """The worker showed life, here or at another server."""
+        session.heard_of(self._clock.monotonic())
+
+    def is_quiet(self, session: Session) -> bool:
+        """Whether the worker has said nothing for longer than it should."""
+        quiet_s = self._clock.monotonic() - session.seen_at
+        return quiet_s > _HEARTBEATS * self._options.heartbeat_s
 
     def find(self, namespace: str, worker_id: str) -> Session | None:
         """Return the session of a worker, if it is known here."""

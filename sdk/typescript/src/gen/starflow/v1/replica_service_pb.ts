@@ -299,7 +299,8 @@ export type TakeRequest = Message<"starflow.v1.TakeRequest"> & {
   poll?: PollRequest | undefined;
 
   /**
-   * Whether the poll waited before: then it is no sign of the worker's life now.
+   * Whether the poll has waited, and the worker said nothing for long: then it is no
+   * sign of the worker's life.
    *
    * @generated from field: bool waited = 2;
    */
