@@ -91,6 +91,13 @@ def _renderer(form: str, *, is_coloured: bool) -> Processor:
     )
 
 
+# `exc_info` is among them, and meant.
+_OF_RECORDS = ({*vars(logging.makeLogRecord({})), "message", "asctime"}) - {
+    "exc_info",
+    "stack_info",
+}
+
+
 class _Forwarder(logging.Handler):
     """Hands the lines of the standard library's loggers on."""
 
@@ -103,6 +110,13 @@ class _Forwarder(logging.Handler):
         say(record.getMessage(), **fields)
 
 
+def _out_of_the_way(_: Any, __: str, fields: EventDict) -> EventDict:
+    """Rename fields whose names the standard library's records have themselves."""
+    return {
+        f"{name}_" if name in _OF_RECORDS else name: fields[name] for name in fields
+    }
+
+
 def hand_over() -> None:
     """Log to the standard library's loggers, unless somebody has decided otherwise."""
     if structlog.is_configured():
@@ -111,6 +125,7 @@ def hand_over() -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             harmless,
+            _out_of_the_way,
             structlog.stdlib.render_to_log_kwargs,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,

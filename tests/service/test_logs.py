@@ -112,3 +112,11 @@ def test_what_libraries_log_comes_in_the_same_form(stream):
         "asyncio",
         "error",
     )
+
+
+def test_fields_that_records_have_themselves_are_renamed():
+    fields = {"message": "m", "name": "n", "run": "r", "exc_info": True}
+
+    renamed = logs._out_of_the_way(None, "", fields)
+
+    assert renamed == {"message_": "m", "name_": "n", "run": "r", "exc_info": True}
